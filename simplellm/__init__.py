@@ -1,0 +1,33 @@
+"""SimpleLLM: the first layer of a transformer, small enough to read and tested like a library.
+
+Needs torch and numpy only. What chapters draw with (`simplellm.heatmap`, `simplellm.plots`) is
+imported where it is used, because it needs matplotlib as well.
+"""
+
+from .input_embedding import InputEmbedding
+from .learned_positional_embedding import LearnedPositionalEmbedding
+from .positional_encoding import PositionalEncoding
+from .positions import positions_from_mask
+from .sinusoids import (
+    frequencies,
+    offset_kernel,
+    shift_rotation,
+    sinusoidal_encoding,
+    wavelengths,
+)
+from .token_embedding import TokenEmbedding
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "InputEmbedding",
+    "LearnedPositionalEmbedding",
+    "PositionalEncoding",
+    "TokenEmbedding",
+    "frequencies",
+    "offset_kernel",
+    "positions_from_mask",
+    "shift_rotation",
+    "sinusoidal_encoding",
+    "wavelengths",
+]

@@ -1,0 +1,121 @@
+"""Positions as a trained table."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from .checks import (
+    check_init_std,
+    check_positions,
+    check_positive_int,
+    check_start,
+    check_vectors,
+    first_outside,
+)
+
+
+class LearnedPositionalEmbedding(nn.Module):
+    """Adds one trained row per position.
+
+    There is a row for each of ``max_seq_len`` positions and none beyond: a longer sequence is an
+    error, not a guess.
+
+    Args:
+        max_seq_len: Number of positions that have a row.
+        d_model: Width of each row.
+        init_std: Standard deviation of the normal distribution the table starts from.
+        device: Device of the table.
+        dtype: Floating-point dtype of the table.
+
+    Attributes:
+        embedding: The table, an ``nn.Embedding`` of shape ``(max_seq_len, d_model)``.
+        max_seq_len, d_model: As given.
+
+    Shape:
+        x ``(batch, seq_len, d_model)`` to the same shape and dtype.
+
+    Raises:
+        TypeError: If an argument has the wrong type.
+        ValueError: If x has the wrong shape, ``start`` is negative, or ``start + seq_len`` is
+            more than ``max_seq_len``; names both numbers.
+        IndexError: On CPU, if an explicit position has no row; names it.
+
+    Example:
+        >>> positions = LearnedPositionalEmbedding(max_seq_len=128, d_model=64)
+        >>> positions(torch.zeros(2, 5, 64)).shape
+        torch.Size([2, 5, 64])
+        >>> positions(torch.zeros(1, 129, 64))
+        Traceback (most recent call last):
+            ...
+        ValueError: start + seq_len = 0 + 129 is more than max_seq_len = 128: ...
+
+    Source: Gehring et al. 2017, "Convolutional Sequence to Sequence Learning", section 3.1.
+    """
+
+    def __init__(
+        self,
+        max_seq_len: int,
+        d_model: int,
+        *,
+        init_std: float = 0.02,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        check_positive_int("max_seq_len", max_seq_len)
+        check_positive_int("d_model", d_model)
+        check_init_std(init_std)
+        super().__init__()
+        self.max_seq_len = max_seq_len
+        self.d_model = d_model
+        self.init_std = init_std
+        self.embedding = nn.Embedding(max_seq_len, d_model, device=device, dtype=dtype)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draw the table anew from N(0, init_std)."""
+        nn.init.normal_(self.embedding.weight, mean=0.0, std=self.init_std)
+
+    def forward(self, x: Tensor, *, start: int = 0, positions: Tensor | None = None) -> Tensor:
+        """Add the rows of positions ``start … start + seq_len - 1``, or of ``positions``.
+
+        Args:
+            x: ``(batch, seq_len, d_model)``, floating point.
+            start: Number of positions that come before ``x``, as when decoding with a cache.
+            positions: ``(seq_len,)`` or ``(batch, seq_len)``, integer; wins over ``start``.
+        """
+        if not torch.compiler.is_compiling():
+            check_vectors(x, self.d_model)
+            if positions is None:
+                check_start(start)
+            else:
+                check_positions(positions, x)
+        if positions is None:
+            end = start + x.shape[1]
+            if end > self.max_seq_len:
+                raise ValueError(
+                    f"start + seq_len = {start} + {x.shape[1]} is more than max_seq_len = "
+                    f"{self.max_seq_len}: a learned table has no rows past its end. Shorten the "
+                    "sequence, build a longer table, or use PositionalEncoding."
+                )
+            # A slice of the table, not a lookup: the rows stand side by side already.
+            rows = self.embedding.weight[start:end]  # (seq_len, d_model)
+        else:
+            rows = self._look_up(positions)  # (seq_len, d_model) or (batch, seq_len, d_model)
+        return x + rows.to(x.dtype)
+
+    def _look_up(self, positions: Tensor) -> Tensor:
+        try:
+            return self.embedding(positions.long())
+        except IndexError:
+            found = first_outside(positions, self.max_seq_len)
+            if found is None:
+                raise
+            bad_position, place = found
+            raise IndexError(
+                f"positions must be at least 0 and below max_seq_len = {self.max_seq_len}, got "
+                f"{bad_position} at positions{list(place)}. A learned table has no row for it."
+            ) from None
+
+    def extra_repr(self) -> str:
+        return f"init_std={self.init_std}"

@@ -1,0 +1,184 @@
+"""Positions as sinusoids: a table computed from a formula, kept in a buffer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from .checks import (
+    check_base,
+    check_even_d_model,
+    check_positions,
+    check_positive_int,
+    check_start,
+    check_vectors,
+)
+from .sinusoids import DEFAULT_BASE, sinusoidal_encoding
+
+
+class PositionalEncoding(nn.Module):
+    """Adds the sinusoidal row of each position.
+
+    The table is a function of its shape: nothing in it is trained, a checkpoint cannot change it,
+    and past its end the formula goes on. Values are computed in float64 and stored as float32
+    (rounded once more if the module's dtype is a shorter one).
+
+    Args:
+        d_model: Width of each row; even.
+        max_seq_len: Number of positions kept in the table.
+        base: The constant the paper sets to 10 000.
+        device: Device of the table.
+        dtype: Floating-point dtype of the table.
+
+    Attributes:
+        pe: The table, a buffer of shape ``(1, max_seq_len, d_model)``.
+        d_model, max_seq_len, base: As given.
+
+    Shape:
+        x ``(batch, seq_len, d_model)`` to the same shape and dtype.
+
+    Raises:
+        TypeError: If an argument has the wrong type.
+        ValueError: If ``d_model`` is odd, x has the wrong shape, or ``start`` is negative.
+
+    Example:
+        >>> positions = PositionalEncoding(d_model=4, max_seq_len=128)
+        >>> positions(torch.zeros(1, 3, 4))[0, 2]
+        tensor([ 0.9093, -0.4161,  0.0200,  0.9998])
+        >>> positions(torch.zeros(1, 500, 4)).shape  # past the table, the formula goes on
+        torch.Size([1, 500, 4])
+
+    Source: Vaswani et al. 2017, section 3.5.
+    """
+
+    pe: Tensor
+
+    def __init__(
+        self,
+        d_model: int,
+        max_seq_len: int,
+        *,
+        base: float = DEFAULT_BASE,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        check_even_d_model(d_model)
+        check_positive_int("max_seq_len", max_seq_len)
+        check_base(base)
+        super().__init__()
+        self.d_model = d_model
+        self.max_seq_len = max_seq_len
+        self.base = base
+        # A buffer travels with the module and its checkpoints, and no optimiser sees it.
+        self.register_buffer("pe", torch.empty(1, max_seq_len, d_model, device=device, dtype=dtype))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Compute the table anew, as after ``to_empty()``."""
+        if not self.pe.is_meta:
+            self.pe.copy_(self._rows(torch.arange(self.max_seq_len, device=self.pe.device)))
+
+    def forward(self, x: Tensor, *, start: int = 0, positions: Tensor | None = None) -> Tensor:
+        """Add the rows of positions ``start … start + seq_len - 1``, or of ``positions``.
+
+        Args:
+            x: ``(batch, seq_len, d_model)``, floating point.
+            start: Number of positions that come before ``x``, as when decoding with a cache.
+            positions: ``(seq_len,)`` or ``(batch, seq_len)``, integer, also negative or past the
+                table; wins over ``start``.
+        """
+        if not torch.compiler.is_compiling():
+            check_vectors(x, self.d_model)
+            if positions is None:
+                check_start(start)
+            else:
+                check_positions(positions, x)
+        end = start + x.shape[1]
+        if positions is not None:
+            rows = self._rows(positions)  # (seq_len, d_model) or (batch, seq_len, d_model)
+        elif end <= self.max_seq_len:
+            rows = self.pe[:, start:end, :]  # (1, seq_len, d_model), a view
+        else:
+            rows = self._rows(torch.arange(start, end, device=self.pe.device))
+        return x + rows.to(x.dtype)
+
+    def _rows(self, positions: Tensor) -> Tensor:
+        """What the table holds, or would hold, at any positions: ``(*positions.shape, d_model)``.
+
+        By way of float32 in every case, so that a row is the same number to the last bit whether
+        it was stored or is computed now.
+        """
+        # Apple's GPUs have no float64: the formula is computed beside them and the rows sent over.
+        place = torch.device("cpu") if positions.device.type == "mps" else positions.device
+        exact = sinusoidal_encoding(positions.to(place), self.d_model, self.base)
+        return exact.to(torch.float32).to(device=positions.device, dtype=self.pe.dtype)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> PositionalEncoding:
+        # .half().float() would leave rounded numbers in a float32 table. The formula is at hand,
+        # so a table that has changed dtype is computed again.
+        dtype = self.pe.dtype
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        if self.pe.dtype != dtype:
+            self.reset_parameters()
+        return self
+
+    def _load_from_state_dict(
+        self,
+        state_dict: dict[str, Any],
+        prefix: str,
+        local_metadata: dict[str, Any],
+        strict: bool,
+        missing_keys: list[str],
+        unexpected_keys: list[str],
+        error_msgs: list[str],
+    ) -> None:
+        # The table is a function of its shape, so a checkpoint has nothing to give it. It can
+        # only show that the model was trained with other numbers, which must not pass in silence.
+        saved = state_dict.get(prefix + "pe")
+        if saved is None:
+            if strict:
+                missing_keys.append(prefix + "pe")
+            return
+        if self.pe.is_meta and local_metadata.get("assign_to_params_buffers", False):
+            self.pe = torch.empty_like(self.pe, device=saved.device)
+            self.reset_parameters()
+        refusal = self._why_another_table(saved)
+        if refusal:
+            error_msgs.append(f"{prefix}pe {refusal}")
+
+    def _why_another_table(self, saved: Tensor) -> str | None:
+        """Why the saved table cannot come from this formula, or None if it can."""
+        if saved.dim() != 3 or saved.shape[0] != 1 or saved.shape[2] != self.d_model:
+            return (
+                f"has shape {tuple(saved.shape)} in the checkpoint; this module needs "
+                f"(1, any length, d_model = {self.d_model})."
+            )
+        if saved.is_meta:
+            return None
+        positions = torch.arange(min(saved.shape[1], self.max_seq_len))
+        exact = sinusoidal_encoding(positions, self.d_model, self.base)
+        saved = saved[0, : len(positions)].detach().cpu()
+        # Tables elsewhere are often computed in float32: their frequencies are rounded once, and
+        # the error grows with the position. Another base or column order is off by far more.
+        allowed = 1e-6 + 2.0**-22 * positions.to(torch.float64).unsqueeze(-1)
+        error = (saved.to(torch.float64) - exact).abs()
+        for dtype in (saved.dtype, torch.bfloat16, torch.float16):
+            # A number that this dtype can hold may have been rounded to it, and cast back since.
+            holds = saved.to(dtype).to(saved.dtype) == saved
+            rounding = torch.finfo(dtype).eps / 2 * exact.abs() + torch.finfo(dtype).tiny
+            if bool((holds & (error <= allowed + rounding)).all()):
+                return None
+        position, column = divmod(int((error - allowed).argmax()), self.d_model)
+        return (
+            f"holds other numbers than this module computes: {saved[position, column]:.6g} at "
+            f"position {position}, column {column}, where base = {self.base:g} and interleaved "
+            f"columns give {exact[position, column]:.6g}. The checkpoint was trained with another "
+            "base or column order; build the module with the same. To load it all the same, "
+            "delete this key and pass strict=False."
+        )
+
+    def extra_repr(self) -> str:
+        return f"d_model={self.d_model}, max_seq_len={self.max_seq_len}, base={self.base:g}"

@@ -1,0 +1,55 @@
+"""Which position each token has."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from .checks import INTEGER_DTYPES
+
+
+def positions_from_mask(mask: Tensor) -> Tensor:
+    """Positions for a padded batch: the first real token of each row stands at position 0.
+
+    Needed for left padding, where the index of a token is not its position in the text. Padding
+    before the text is given position 0, padding after it the position of the last real token:
+    any valid number will do, because attention masks those places.
+
+    Args:
+        mask: Shape ``(batch, seq_len)``, bool or integer; True or 1 at real tokens, False or 0
+            at padding.
+
+    Returns:
+        Shape ``(batch, seq_len)``, int64, in positions.
+
+    Raises:
+        TypeError: If the mask is no bool or integer tensor.
+        ValueError: If it is not ``(batch, seq_len)``, or (checked on CPU) holds anything but 0
+            and 1.
+
+    Example:
+        >>> mask = torch.tensor([[0, 0, 1, 1, 1], [1, 1, 1, 1, 1]])
+        >>> positions_from_mask(mask)
+        tensor([[0, 0, 0, 1, 2],
+                [0, 1, 2, 3, 4]])
+
+    Source: the convention of decoder-only models that generate from left-padded batches.
+    """
+    if not isinstance(mask, Tensor):
+        raise TypeError(
+            f"mask must be a tensor of shape (batch, seq_len), got {type(mask).__name__}."
+        )
+    if mask.dtype != torch.bool and mask.dtype not in INTEGER_DTYPES:
+        raise TypeError(
+            f"mask must be bool or integer, got dtype {mask.dtype}. Convert it: mask.bool()."
+        )
+    if mask.dim() != 2:
+        raise ValueError(f"mask must have shape (batch, seq_len), got {tuple(mask.shape)}.")
+    # Reading the values of a GPU tensor would wait for the GPU.
+    readable = mask.device.type == "cpu" and not torch.compiler.is_compiling()
+    if readable and ((mask != 0) & (mask != 1)).any():
+        raise ValueError(
+            f"mask must hold only 0 and 1, got values from {int(mask.min())} to "
+            f"{int(mask.max())}. Compare ids with PAD to make one: mask = ids != pad_id."
+        )
+    return (mask.long().cumsum(-1) - 1).clamp(min=0)
