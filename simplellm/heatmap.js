@@ -130,11 +130,18 @@ class Grid {
     this.valueAxis = state.value;
     this.frames = frames > 1 ? { ...state.frames, count: frames } : null;
     this.frame = 0;
+    const largest = this.values.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+    this.decimals = this.values.every(Number.isInteger) ? 0 : largest >= 10 ? 1 : 2;
   }
 
   value(row, column) {
     const [rows, columns] = this.shape;
     return this.values[(this.frame * rows + row) * columns + column];
+  }
+
+  frameName() {
+    const { name, labels } = this.frames;
+    return labels ? `${name}: ${labels[this.frame]}` : `${name} ${this.frame}`;
   }
 
   fill(out) {
@@ -148,16 +155,16 @@ class Grid {
 
   describe(row, column) {
     const { name, unit } = this.valueAxis;
-    const frame = this.frames ? `${axisEntry(this.frames, this.frame)} · ` : "";
+    const frame = this.frames ? `${this.frameName()} · ` : "";
     return (
       `${frame}${axisEntry(this.rowAxis, row)} · ${axisEntry(this.columnAxis, column)} · ` +
-      `${name} ${signed(this.value(row, column), this.valueAxis.diverging)}${unit ? ` ${unit}` : ""}`
+      `${name} ${shownValue(this, this.value(row, column))}${unit ? ` ${unit}` : ""}`
     );
   }
 
   summary() {
     const [rows, columns] = this.shape;
-    const frame = this.frames ? ` at ${axisEntry(this.frames, this.frame)}` : "";
+    const frame = this.frames ? `, ${this.frameName()}` : "";
     let [low, high, energy] = [Infinity, -Infinity, 0];
     for (let row = 0; row < rows; row++) {
       for (let column = 0; column < columns; column++) {
@@ -169,7 +176,7 @@ class Grid {
     }
     return (
       `${rows} × ${columns} (${this.rowAxis.name} × ${this.columnAxis.name})${frame}. ` +
-      `${this.valueAxis.name}: ${signed(low)} to ${signed(high)}, root mean square ` +
+      `${this.valueAxis.name}: ${shownValue(this, low)} to ${shownValue(this, high)}, root mean square ` +
       `${number(Math.sqrt(energy / (rows * columns)), 3)}.`
     );
   }
@@ -219,11 +226,11 @@ class Sentence extends Grid {
   }
 }
 
-/** "position 3 (cat)", or "position 3" where rows have no names of their own. */
+/** "position 3"; where rows have names, "base 10,000"; where both matter, "position 3 (cat, id 9)". */
 function axisEntry(axis, index) {
   if (!axis.labels) return `${axis.name} ${index}`;
-  const detail = axis.details ? `, ${axis.details[index]}` : "";
-  return `${axis.name} ${index} (${axis.labels[index]}${detail})`;
+  if (!axis.details) return `${axis.name} ${axis.labels[index]}`;
+  return `${axis.name} ${index} (${axis.labels[index]}, ${axis.details[index]})`;
 }
 
 function decode(base64, dtype) {
@@ -252,7 +259,13 @@ function number(value, digits) {
   return (value < 0 ? "−" : "") + grouped + (right ? `.${right}` : "");
 }
 
-const signed = (value, plus = true) => (value > 0 && plus ? "+" : "") + number(value, 3);
+const signed = (value) => (value > 0 ? "+" : "") + number(value, 3);
+
+/** A plus sign says that values have a sign; counts and percentages go without. */
+function shownValue(source, value) {
+  return source.valueAxis.diverging ? signed(value) : number(value, 3);
+}
+
 const count = (n, noun) => `${n} ${noun}${n === 1 ? "" : "s"}`;
 
 /** Round numbers between low and high, at most about `most` of them. */
@@ -415,7 +428,7 @@ function layOut(width, source) {
     legend: { x: left, y: 400, w, h: 10 },
     row: { x: left, y: 472, w, h: 90 },
     column: { x: left, y: 624, w, h: 80 },
-    hand: hand ? { x: left, y: 752, w, h: 160 } : null,
+    hand: hand ? { x: left, y: 752, w, h: 160, beside: true } : null,
   };
 }
 
@@ -455,13 +468,14 @@ function drawCells(pen, view, box) {
 
   // Ticks stand at the middle of a cell, because a cell is one row, not an interval.
   pen.text(`${source.columnAxis.name} →`, box.x + box.w, box.y - 28, colors.ink, "right");
-  drawTicks(source.columnAxis, part.column, part.w, box.w / 55, (i, label) => {
+  const widest = Math.max(0, ...(source.columnAxis.labels || []).map((label) => label.length));
+  drawTicks(source.columnAxis, part.column, part.w, w >= 7 * widest + 6, box.w / 55, (i, label) => {
     const x = box.x + (i - part.column + 0.5) * w;
     pen.line([[x, box.y - 4], [x, box.y]], colors.faint);
     pen.text(label, x, box.y - 12, colors.muted, "center");
   });
   pen.text(`${source.rowAxis.name} ↓`, 0, box.y - 28, colors.ink);
-  drawTicks(source.rowAxis, part.row, part.h, box.h / 26, (i, label) => {
+  drawTicks(source.rowAxis, part.row, part.h, h >= 12, box.h / 26, (i, label) => {
     const y = box.y + (i - part.row + 0.5) * h;
     pen.line([[box.x - 4, y], [box.x, y]], colors.faint);
     pen.text(label, box.x - 7, y, colors.muted, "right");
@@ -491,14 +505,11 @@ function drawCells(pen, view, box) {
   }
 }
 
-function drawTicks(axis, first, length, most, draw) {
-  if (axis.labels && length <= most * 1.6) {
-    for (let i = first; i < first + length; i++) draw(i, axis.labels[i].slice(0, 18));
-    return;
-  }
-  for (const i of ticks(first, first + length - 1, most)) {
-    draw(i, axis.labels ? axis.labels[i].slice(0, 18) : String(i));
-  }
+/** Names are all written where they fit; numbers, and names that do not, only at round ones. */
+function drawTicks(axis, first, length, fits, most, draw) {
+  const all = axis.labels && fits;
+  const at = all ? Array.from({ length }, (_, i) => first + i) : ticks(first, first + length - 1, most);
+  for (const i of at) draw(i, axis.labels ? axis.labels[i].slice(0, 18) : String(i));
 }
 
 function drawNumbers(pen, view, box, w, h) {
@@ -509,7 +520,7 @@ function drawNumbers(pen, view, box, w, h) {
       const [r, g, b] = view.table.slice(at, at + 3);
       const bright = 0.299 * r + 0.587 * g + 0.114 * b > 140;
       pen.text(
-        view.source.value(row, column).toFixed(2).replace("-", "−"),
+        view.source.value(row, column).toFixed(view.source.decimals ?? 2).replace("-", "−"),
         box.x + (column - part.column + 0.5) * w,
         box.y + (row - part.row + 0.5) * h,
         bright ? "#111111" : "#ffffff",
@@ -524,24 +535,25 @@ function drawLegend(pen, view, box) {
   pen.picture(view.ramp, [0, 0, 257, 1], box.x, box.y, box.w, box.h);
   const at = box.x + (box.w * view.shade(view.value)) / 256;
   pen.line([[at - 4, box.y - 6], [at, box.y], [at + 4, box.y - 6], [at - 4, box.y - 6]], view.colors.ink, 1.5);
-  pen.text(signed(low), box.x, box.y + 20, view.colors.muted);
+  pen.text(shownValue(view.source, low), box.x, box.y + 20, view.colors.muted);
   pen.text(name + (unit ? ` (${unit})` : ""), box.x + box.w / 2, box.y + 20, view.colors.muted, "center");
-  pen.text(signed(high), box.x + box.w, box.y + 20, view.colors.muted, "right");
+  pen.text(shownValue(view.source, high), box.x + box.w, box.y + 20, view.colors.muted, "right");
 }
 
 /** A frame with its title, the value axis, and a function from values to heights. */
-function plotFrame(pen, view, box, title, name, from, to, above = 12) {
+function plotFrame(pen, view, box, title, axis, from, to, above = 12) {
   const { low, high } = view.source.valueAxis;
   const { colors } = view;
   const y = (value) => box.y + box.h - ((value - low) / (high - low)) * box.h;
   pen.text(title, box.x, box.y - above, colors.ink);
   for (const value of low < 0 && high > 0 ? [low, 0, high] : [low, high]) {
     pen.line([[box.x, y(value)], [box.x + box.w, y(value)]], colors.faint);
-    pen.text(signed(value), box.x - 6, y(value), colors.muted, "right");
+    pen.text(shownValue(view.source, value), box.x - 6, y(value), colors.muted, "right");
   }
-  pen.text(String(from), box.x, box.y + box.h + 12, colors.muted);
-  pen.text(`${name} →`, box.x + box.w / 2, box.y + box.h + 12, colors.muted, "center");
-  pen.text(String(to), box.x + box.w, box.y + box.h + 12, colors.muted, "right");
+  const end = (index) => (axis.labels ? axis.labels[index].slice(0, 12) : String(index));
+  pen.text(end(from), box.x, box.y + box.h + 12, colors.muted);
+  pen.text(`${axis.name} →`, box.x + box.w / 2, box.y + box.h + 12, colors.muted, "center");
+  pen.text(end(to), box.x + box.w, box.y + box.h + 12, colors.muted, "right");
   return y;
 }
 
@@ -550,7 +562,7 @@ function drawRow(pen, view, box) {
   const last = part.column + part.w - 1;
   const title = `the row: ${axisEntry(source.rowAxis, view.row)}`.slice(0, 44);
   const above = source instanceof Encoding ? 28 : 12; // leaves a line for the names of the curves
-  const y = plotFrame(pen, view, box, title, source.columnAxis.name, part.column, last, above);
+  const y = plotFrame(pen, view, box, title, source.columnAxis, part.column, last, above);
   const x = (column) => box.x + ((column - part.column + 0.5) / part.w) * box.w;
   const curve = (row, keep) => {
     const points = [];
@@ -580,7 +592,7 @@ function drawColumn(pen, view, box) {
   const title = source instanceof Encoding
     ? `the column: ${source.isSine(view.column) ? "sine" : "cosine"} of pair ${source.pair(view.column)}`
     : `the column: ${axisEntry(source.columnAxis, view.column)}`;
-  const y = plotFrame(pen, view, box, title, source.rowAxis.name, part.row, last);
+  const y = plotFrame(pen, view, box, title, source.rowAxis, part.row, last);
   const x = (row) => box.x + ((row - part.row + 0.5) / part.h) * box.w;
   const points = [];
   for (let row = part.row; row <= last; row++) points.push([x(row), y(source.value(row, view.column))]);
@@ -598,9 +610,10 @@ function drawHand(pen, view, box) {
   const { source, colors } = view;
   const pair = source.pair(view.column);
   const frequency = source.frequency(pair);
-  const wide = box.w > box.h + 90;
-  const r = Math.max(20, Math.min(box.w / 2 - 8, (box.h - (wide ? 36 : 96)) / 2));
-  const [cx, cy] = [wide ? box.x + r + 8 : box.x + box.w / 2, box.y + 26 + r];
+  const r = box.beside
+    ? Math.min((box.w - 120) / 2, (box.h - 36) / 2)
+    : Math.min(box.w / 2 - 8, (box.h - 96) / 2);
+  const [cx, cy] = [box.beside ? box.x + r + 8 : box.x + box.w / 2, box.y + 26 + r];
   const tip = (row, size = r) => {
     const angle = row * frequency;
     return [cx + size * Math.cos(angle), cy - size * Math.sin(angle)];
@@ -627,7 +640,7 @@ function drawHand(pen, view, box) {
     [`${number(turns, 3)} turns so far`, colors.muted],
   ];
   lines.forEach(([line, color], i) => {
-    if (wide) pen.text(line, cx + r + 18, cy + (i - 1) * 20, color);
+    if (box.beside) pen.text(line, cx + r + 18, cy + (i - 1) * 20, color);
     else pen.text(line, box.x + box.w / 2, cy + r + 18 + i * 17, color, "center");
   });
 }
@@ -830,7 +843,7 @@ class HeatmapElement {
       const line = make("tr", {}, make("th", { scope: "row" }, axisEntry(source.rowAxis, r)));
       for (let c = left; c < right; c++) {
         const here = r === row && c === column ? { "aria-current": "true" } : {};
-        line.append(make("td", here, signed(source.value(r, c), source.valueAxis.diverging)));
+        line.append(make("td", here, shownValue(source, source.value(r, c))));
       }
       body.append(line);
     }
@@ -872,7 +885,8 @@ class HeatmapElement {
       };
       bar.append(this.range("frame", { min: 0, max: source.frames.count - 1 }, source.frames.name, label));
     }
-    bar.append(this.select("zoom", ZOOMS, Number, (z) => `${z}×`));
+    // A small grid shows all its numbers already.
+    if (Math.max(...source.shape) > 16) bar.append(this.select("zoom", ZOOMS, Number, (z) => `${z}×`));
 
     this.canvas = make("canvas", {
       tabIndex: 0,
@@ -954,30 +968,49 @@ class HeatmapElement {
     return this.control("base", input, value, show, () => ({ base: bases[Number(input.value)] }));
   }
 
+  /** Fields that move the cursor: by number, by name where rows or columns have names. */
   goTo() {
     const { source } = this;
-    const fields = [[source.rowAxis.name, (n) => ({ row: n }), () => this.source.shape[0] - 1, 0]];
+    const group = make("div", { className: "goto", role: "group", "aria-label": "Go to" }, make("span", {}, "go to"));
+    const axes = [[source.rowAxis, "row", 0], [source.columnAxis, "column", 1]];
     if (source instanceof Encoding) {
-      fields.push(["pair", (n) => ({ column: this.source.columnOf(n) }), () => this.source.d_model / 2 - 1, 0]);
-      fields.push(["wavelength", (n) => ({ column: this.source.columnOf(this.nearestPair(n)) }), () => Infinity, 1]);
+      const pairs = () => this.source.d_model / 2 - 1;
+      group.append(
+        this.numberField("position", () => this.source.positions - 1, (n) => ({ row: n })),
+        this.numberField("pair", pairs, (n) => ({ column: this.source.columnOf(n) })),
+        this.numberField("wavelength", () => Infinity, (n) => ({ column: this.source.columnOf(this.nearestPair(n)) }), 1, "any"),
+      );
     } else {
-      fields.push([source.columnAxis.name, (n) => ({ column: n }), () => this.source.shape[1] - 1, 0]);
+      for (const [axis, key, side] of axes) {
+        const named = axis.labels && !axis.details;
+        group.append(named
+          ? this.nameField(axis, key)
+          : this.numberField(axis.name, () => this.source.shape[side] - 1, (n) => ({ [key]: n })));
+      }
     }
-    const form = make("div", { className: "goto", role: "group", "aria-label": "Go to" }, make("span", {}, "go to"));
-    for (const [name, change, limit, least] of fields) {
-      const input = make("input", { type: "number", name: `goto-${name}`, min: least, step: name === "wavelength" ? "any" : 1 });
-      input.addEventListener("change", () => {
-        if (input.value === "") return;
-        const wanted = Number(input.value);
-        const most = limit();
-        const given = clamp(wanted, least, most);
-        if (given === wanted) this.say("");
-        else this.say(`${name} runs from ${least} to ${most}; ${wanted} is outside, so this is ${given}.`);
-        this.set(change(given));
-      });
-      form.append(make("label", {}, make("span", {}, name), input));
-    }
-    return form;
+    return group;
+  }
+
+  numberField(name, limit, change, least = 0, step = 1) {
+    const input = make("input", { type: "number", name: `goto-${name}`, min: least, step });
+    input.addEventListener("change", () => {
+      if (input.value === "") return;
+      const wanted = Number(input.value);
+      const most = limit();
+      const given = clamp(step === 1 ? Math.round(wanted) : wanted, least, most);
+      if (given === wanted) this.say("");
+      else if (wanted < least || wanted > most) {
+        this.say(`${name} runs from ${least} to ${most}; ${wanted} is outside, so this is ${given}.`);
+      } else this.say(`${name} is a whole number; this is ${given}.`);
+      this.set(change(given));
+    });
+    return make("label", {}, make("span", {}, name), input);
+  }
+
+  nameField(axis, key) {
+    const list = make("select", { name: `goto-${axis.name}` });
+    axis.labels.forEach((label, index) => list.append(make("option", { value: index }, label)));
+    return this.control(axis.name, list, null, () => (list.value = this.cursor()[key]), () => ({ [key]: Number(list.value) }));
   }
 
   nearestPair(wavelength) {
@@ -998,7 +1031,8 @@ class HeatmapElement {
       this.refresh();
     });
     table.setAttribute("aria-expanded", "false");
-    const bar = make("div", { className: "actions" }, this.pinButton, this.playButton);
+    const bar = make("div", { className: "actions" }, this.pinButton);
+    if (this.source.frames || this.source instanceof Encoding) bar.append(this.playButton);
     // In a notebook the address is the notebook's, and an output in a frame has none to give.
     const bookPage = window.top === window && !document.body.dataset.jpThemeLight;
     if (bookPage) bar.append(button("Copy link", () => this.copyLink()));
