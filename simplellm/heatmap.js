@@ -1107,7 +1107,7 @@ class HeatmapElement {
   }
 
   readAddress() {
-    const [id, query] = decodeURIComponent(location.hash.slice(1)).split("?");
+    const [id, query] = location.hash.slice(1).split("?"); // URLSearchParams decodes the query
     if (id !== this.root.id || !query) return;
     const changes = {};
     for (const [key, text] of new URLSearchParams(query)) {

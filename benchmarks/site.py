@@ -1,0 +1,100 @@
+"""How heavy the pages are and how soon they stand: reported, never asserted.
+
+    python benchmarks/site.py
+
+Builds the book once from nothing, then loads every chapter in Chromium from a local server.
+"""
+
+from __future__ import annotations
+
+import functools
+import http.server
+import statistics
+import sys
+import threading
+import time
+from collections import Counter
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from playwright.sync_api import Browser, Response, sync_playwright
+
+from benchmarks.heatmap import WATCH
+from tools import build_book
+from tools.browser import LAUNCH_ARGS, find_browser
+
+SITE = ROOT / "_build" / "html"
+LOADS = 10
+FONTS = (".woff", ".woff2", ".ttf")
+
+
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    """A server without a log."""
+
+    def log_message(self, *args: object) -> None:
+        """Say nothing."""
+
+
+def weigh(browser: Browser, url: str) -> Counter[str]:
+    """Uncompressed bytes of a first load, by what they are."""
+    sizes: Counter[str] = Counter()
+
+    def add(response: Response) -> None:
+        path = response.url.split("?")[0]
+        kind = "fonts" if path.endswith(FONTS) else path.rsplit(".", 1)[-1]
+        sizes["maths" if "mathjax" in path and kind != "fonts" else kind] += len(response.body())
+
+    context = browser.new_context()
+    page = context.new_page()
+    page.on("response", add)
+    page.goto(url, wait_until="networkidle")
+    context.close()
+    return sizes
+
+
+def paint_times(browser: Browser, url: str) -> list[float]:
+    """Milliseconds from navigation to the first heatmap's frame, each in a new context."""
+    times = []
+    for _ in range(LOADS):
+        context = browser.new_context(viewport={"width": 1280, "height": 900})
+        page = context.new_page()
+        page.add_init_script(WATCH)
+        page.goto(url)
+        page.wait_for_function("() => window.painted")
+        times.append(page.evaluate("window.painted"))
+        context.close()
+    return times
+
+
+def main() -> None:
+    """Print build time and the table of pages."""
+    (SITE.parent / "book.stamp").unlink(missing_ok=True)  # or an up-to-date book is not built
+    start = time.perf_counter()
+    if build_book.build():
+        raise SystemExit("the book does not build")
+    print(f"build from nothing: {time.perf_counter() - start:.1f} s\n")
+    handler = functools.partial(Quiet, directory=str(SITE))
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    print("| page | first load, kB without fonts | of which | fonts, kB | heatmap painted, ms |")
+    print("|---|---|---|---|---|")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=find_browser(), args=LAUNCH_ARGS)
+        for file in sorted((SITE / "chapters").glob("*.html")):
+            url = f"http://127.0.0.1:{server.server_port}/chapters/{file.name}"
+            sizes = weigh(browser, url)
+            fonts = sizes.pop("fonts", 0)
+            parts = ", ".join(f"{kind} {size / 1000:.0f}" for kind, size in sizes.most_common())
+            paints = paint_times(browser, url)
+            print(
+                f"| {file.stem} | {sizes.total() / 1000:.0f} | {parts} | {fonts / 1000:.0f} | "
+                f"{statistics.median(paints):.0f} ({max(paints):.0f}) |"
+            )
+        browser.close()
+    server.shutdown()
+
+
+if __name__ == "__main__":
+    main()

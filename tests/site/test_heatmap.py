@@ -1,0 +1,677 @@
+"""The heatmap in a real browser: exact numbers, and controls that do what they say.
+
+Each test opens a page that holds one heatmap and nothing else, from the disk, so that what is
+tested is the output of one notebook cell.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+import xml.etree.ElementTree as ET
+
+import numpy as np
+import pytest
+import torch
+from axe_playwright_python.sync_playwright import Axe
+from PIL import Image
+
+from simplellm import InputEmbedding
+from simplellm.heatmap import EncodingExplorer, Heatmap, SentenceExplorer
+
+FRAMES = np.random.default_rng(0).normal(size=(3, 5, 4)) * 100
+
+pytestmark = pytest.mark.browser
+
+
+def encoding() -> EncodingExplorer:
+    return EncodingExplorer(d_model=64, positions=128, row=37, column=20)
+
+
+def frames() -> Heatmap:
+    return Heatmap(
+        FRAMES,
+        title="Random numbers",
+        name="grid",
+        rows="head",
+        columns="step",
+        frames="layer",
+        frame_labels=["first", "second", "third"],
+        row_labels=["a", "b", "c", "d", "e"],
+        row=1,
+        column=2,
+    )
+
+
+def layer() -> InputEmbedding:
+    torch.manual_seed(0)
+    return InputEmbedding(259, 16, 24, 0.1).eval()
+
+
+def sentence() -> SentenceExplorer:
+    return SentenceExplorer(layer(), "the dog bites a man")
+
+
+KINDS = {"encoding": encoding, "grid": frames, "sentence": sentence}
+
+
+class Live:
+    """One heatmap on a page of its own, and short ways to ask it."""
+
+    def __init__(self, page, root="simplellm-heatmap"):
+        self.page = page
+        self.root = page.locator(f".{root}")
+        self.canvas = self.root.locator("canvas")
+
+    def call(self, expression: str):
+        """Evaluate a JavaScript expression in which `h` is the heatmap and `root` its element."""
+        return self.root.evaluate(f"root => {{ const h = root.heatmap; return {expression}; }}")
+
+    @property
+    def state(self) -> dict:
+        return self.call("h.state()")
+
+    @property
+    def readout(self) -> str:
+        return self.root.locator(".readout").inner_text()
+
+    @property
+    def message(self) -> str:
+        return self.root.locator(".message").inner_text()
+
+    def picture(self) -> str:
+        return self.call("h.canvas.toDataURL()")
+
+    def values(self) -> np.ndarray:
+        rows, columns = self.call("h.source.shape")
+        return np.array(
+            self.call(
+                f"Array.from({{length: {rows}}}, (_, r) =>"
+                f" Array.from({{length: {columns}}}, (_, c) => h.value(r, c)))"
+            )
+        )
+
+    def painted(self) -> np.ndarray:
+        """The numbers that were turned into colours."""
+        return np.array(self.call("Array.from(h.numbers)")).reshape(self.call("h.source.shape"))
+
+    def slide(self, name: str, value) -> None:
+        """Set a control to a value and tell it, as a hand on the slider would."""
+        self.root.locator(f"[name={name}]").evaluate(
+            "(input, value) => { input.value = value; input.dispatchEvent(new Event('input')); }",
+            value,
+        )
+
+    def point(self, right: float, down: float, box: str = "cells") -> tuple[float, float]:
+        """Where on the page a share of one of the plots is."""
+        self.canvas.scroll_into_view_if_needed()
+        b, frame = self.call(f"h.boxes.{box}"), self.canvas.bounding_box()
+        return frame["x"] + b["x"] + right * b["w"], frame["y"] + b["y"] + down * b["h"]
+
+
+@pytest.fixture
+def show(new_page, tmp_path):
+    """`show("grid", theme="dark")` or `show(heatmap)`: the heatmap, live, on a page of its own."""
+
+    def open_page(heatmap="encoding", theme="light", address="", edit=lambda html: html, **options):
+        if isinstance(heatmap, str):
+            heatmap = KINDS[heatmap]()
+        file = tmp_path / "page.html"
+        file.write_text(
+            f'<!doctype html><html lang="en" data-theme="{theme}"><meta charset="utf-8">'
+            '<meta name="viewport" content="width=device-width"><title>One heatmap</title>'
+            f"<body><main><h1>One heatmap</h1>{edit(heatmap.html())}</main>",
+            encoding="utf-8",
+        )
+        page = new_page(theme=theme, **options)
+        page.goto(file.as_uri() + address)
+        return Live(page)
+
+    return open_page
+
+
+# ---- exact
+
+
+@pytest.mark.parametrize("columns", ["interleaved", "halves"])
+@pytest.mark.parametrize(
+    ("d_model", "positions", "base"), [(4, 16, 10_000), (64, 300, 100), (512, 512, 10_000)]
+)
+def test_browser_computes_the_package_s_numbers(show, d_model, positions, base, columns):
+    live = show(encoding())
+    live.call(f"h.set({dict(d_model=d_model, positions=positions, base=base, columns=columns)})")
+    exact = EncodingExplorer(d_model, positions, base, columns).values()
+    assert np.abs(live.values() - exact).max() < 1e-6
+    assert np.abs(live.painted() - exact).max() < 1e-6
+
+
+def test_longest_table_is_exact_to_its_last_row(show):
+    live = show(EncodingExplorer(d_model=8, positions=2048))
+    assert (
+        np.abs(live.painted() - EncodingExplorer(d_model=8, positions=2048).values()).max() < 1e-6
+    )
+
+
+def test_given_numbers_arrive_at_full_precision_in_every_frame(show):
+    live = show("grid")
+    for frame in range(3):
+        live.slide("frame", frame)
+        assert np.abs(live.values() - FRAMES[frame]).max() < 1e-6
+        assert np.abs(live.painted() - FRAMES[frame]).max() < 1e-4  # colours need no more
+
+
+def test_typed_sentence_is_what_the_layer_gives(show):
+    live, text = show("sentence"), "Maß 5 €"
+    live.root.get_by_label("your sentence", exact=True).fill(text)
+    ids = torch.tensor([[1, *(byte + 3 for byte in text.encode()), 2]])
+    expected = layer()(ids)[0].detach().numpy()
+    assert np.abs(live.values() - expected).max() < 1e-6
+    live.slide("frame", 0)
+    tokens = layer().token_embedding(ids)[0].detach().numpy()
+    assert np.abs(live.values() - tokens).max() < 1e-6
+
+
+def test_sentence_without_room_says_what_it_leaves_out(show):
+    live = show("sentence")
+    live.root.get_by_label("your sentence", exact=True).fill("x" * 30)
+    assert live.state["rows"] == 24
+    assert "8 bytes at the end" in live.root.locator(".summary").inner_text()
+
+
+def test_readout_names_position_column_pair_wavelength_and_value(show):
+    assert show("encoding").readout == (
+        "position 37 · column 20 (sine of pair 10) · wavelength 111.7 positions · value +0.873"
+    )
+
+
+# ---- every control changes what is shown
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "value", "key", "expected"),
+    [
+        ("encoding", "d_model", "128", "d_model", 128),
+        ("encoding", "positions", "200", "positions", 200),
+        ("encoding", "base", "0", "base", 10),
+        ("encoding", "columns", "halves", "columns", "halves"),
+        ("encoding", "zoom", "4", "zoom", 4),
+        ("grid", "frame", "2", "frame", 2),
+        ("grid", "goto-head", "4", "row", 4),
+        ("grid", "goto-step", "3", "column", 3),
+        ("sentence", "frame", "0", "frame", 0),
+        ("sentence", "text", "man bites dog", "text", "man bites dog"),
+        ("sentence", "zoom", "2", "zoom", 2),
+    ],
+)
+def test_control_changes_state_and_picture(show, kind, name, value, key, expected):
+    live = show(kind)
+    before = live.picture()
+    if name.startswith("goto-") and live.root.locator(f"input[name={name}]").count():
+        live.root.locator(f"[name={name}]").fill(value)
+        live.page.keyboard.press("Enter")
+    else:
+        live.slide(name, value)
+    assert live.state[key] == expected
+    assert live.picture() != before
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_control_is_tried_above_or_below(show, kind):
+    tried = {
+        "encoding": "d_model positions base columns zoom goto-position goto-pair goto-wavelength",
+        "grid": "frame goto-head goto-step",
+        "sentence": "text frame zoom goto-position goto-column",
+    }[kind]
+    live = show(kind)
+    names = live.root.locator("input, select").evaluate_all("all => all.map(e => e.name)")
+    assert sorted(names) == sorted(tried.split())
+    buttons = set(live.root.locator("button").all_inner_texts())
+    assert buttons <= {"Pin position", "Pin head", "Play", "Copy link", "Table", "PNG", "SVG", "CSV"}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_control_has_a_name_that_can_be_spoken(show, kind):
+    controls = show(kind).root.locator("input, select").all()
+    assert controls
+    for control in controls:
+        assert control.evaluate("c => c.labels.length === 1 && c.labels[0].innerText.trim() !== ''")
+
+
+def test_change_of_width_keeps_the_pair_and_half_under_the_cursor(show):
+    live = show("encoding")
+    for name, value, column in [("columns", "halves", 10), ("d_model", "16", 7)]:
+        live.slide(name, value)
+        assert live.state["column"] == column  # pair 10, then the last pair there is
+        assert "sine of pair" in live.readout
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "cell"),
+    [
+        ("position", "100", {"row": 100, "column": 20}),
+        ("pair", "3", {"row": 37, "column": 6}),
+        ("wavelength", "100", {"row": 37, "column": 20}),  # 111.7 is nearer than 83.8
+        ("wavelength", "6.283", {"row": 37, "column": 0}),
+    ],
+)
+def test_go_to_moves_the_cursor(show, field, value, cell):
+    live = show("encoding")
+    live.root.locator(f"[name=goto-{field}]").fill(value)
+    live.page.keyboard.press("Enter")
+    assert {key: live.state[key] for key in cell} == cell
+
+
+def test_go_to_outside_says_the_limits(show):
+    live = show("encoding")
+    live.root.locator("[name=goto-position]").fill("300")
+    live.page.keyboard.press("Enter")
+    assert live.message == "position runs from 0 to 127; 300 is outside, so this is 127."
+    assert live.state["row"] == 127
+
+
+def test_pin_compares_two_positions(show):
+    live = show("encoding")
+    live.root.get_by_role("button", name="Pin position").click()
+    live.root.locator("[name=goto-position]").fill("40")
+    live.page.keyboard.press("Enter")
+    a, b = encoding().values()[[40, 37]]
+    said = live.readout
+    assert "against pinned position 37: offset +3" in said
+    assert f"distance {np.linalg.norm(a - b):.2f}" in said
+    assert f"dot product +{a @ b:.1f}" in said
+    assert f"cosine +{a @ b / 32:.3f}" in said
+    live.root.get_by_role("button", name="Unpin").click()
+    assert "pinned" not in live.readout
+
+
+@pytest.mark.parametrize(("kind", "key"), [("encoding", "row"), ("grid", "frame")])
+def test_play_walks_and_pause_stops(show, kind, key):
+    live = show(kind)
+    before = live.state[key]
+    live.root.get_by_role("button", name="Play").click()
+    live.page.wait_for_function(
+        f"() => document.querySelector('.simplellm-heatmap').heatmap.state().{key} !== {before}"
+    )
+    live.root.get_by_role("button", name="Pause").click()
+    stopped = live.state[key]
+    live.page.wait_for_timeout(400)
+    assert live.state[key] == stopped
+
+
+def test_play_is_slower_where_less_motion_is_asked_for(show):
+    live = show("encoding", reduced_motion="reduce")
+    live.root.get_by_role("button", name="Play").click()
+    live.page.wait_for_timeout(500)  # four steps at the usual pace
+    assert live.state["row"] == 37
+
+
+def test_table_holds_the_values_around_the_cursor(show):
+    live = show("grid")
+    button = live.root.get_by_role("button", name="Table")
+    assert button.get_attribute("aria-expanded") == "false"
+    button.click()
+    assert button.get_attribute("aria-expanded") == "true"
+    current = live.root.locator("td[aria-current]")
+    assert current.inner_text().replace("−", "-") == f"{FRAMES[0][1, 2]:+.3g}"
+    live.slide("frame", 1)
+    assert current.inner_text().replace("−", "-") == f"{FRAMES[1][1, 2]:+.3g}"
+    button.click()
+    assert not live.root.locator("table").is_visible()
+
+
+# ---- taking it away
+
+
+def saved(live: Live, name: str) -> bytes:
+    with live.page.expect_download() as download:
+        live.root.get_by_role("button", name=name).click()
+    assert download.value.suggested_filename.endswith(f".{name.lower()}")
+    with open(download.value.path(), "rb") as file:
+        return file.read()
+
+
+def test_csv_holds_every_value_at_full_precision(show):
+    rows = list(csv.reader(io.StringIO(saved(show("encoding"), "CSV").decode())))
+    values = np.array([[float(cell) for cell in row[1:]] for row in rows[1:]])
+    assert np.abs(values - encoding().values()).max() < 1e-12
+
+
+def test_png_is_the_canvas(show):
+    live = show("encoding")
+    picture = Image.open(io.BytesIO(saved(live, "PNG")))
+    assert list(picture.size) == live.call("[h.canvas.width, h.canvas.height]")
+
+
+def test_svg_is_well_formed_and_names_its_axes(show):
+    root = ET.fromstring(saved(show("encoding"), "SVG"))
+    words = " ".join(root.itertext())
+    assert all(word in words for word in ("position", "column", "the pair: 10 of 32"))
+    (cells, _legend) = root.findall("{http://www.w3.org/2000/svg}image")
+    assert cells.get("href").startswith("data:image/png;base64,")
+
+
+# ---- linkable
+
+
+def test_link_restores_exactly_this_view(show):
+    live = show("encoding", permissions=["clipboard-read", "clipboard-write"])
+    live.call(
+        "h.set({d_model: 32, positions: 77, base: 500, columns: 'halves', row: 5, column: 9,"
+        " zoom: 2, pin: 3})"
+    )
+    live.root.get_by_role("button", name="Copy link").click()
+    live.page.wait_for_function(
+        "() => document.querySelector('.simplellm-heatmap .message').textContent !== ''"
+    )
+    address = live.page.evaluate("location.hash")
+    again = show("encoding", address=address)
+    assert again.state == live.state
+    assert again.picture() == live.picture()
+
+
+def test_link_carries_a_sentence(show):
+    live = show("sentence", address="#heatmap-sentence?text=a%20%26%20%C3%9F%3F&frame=0")
+    assert live.state["text"] == "a & ß?"
+    assert live.state["frame"] == 0
+
+
+def test_link_within_the_page_moves_a_live_heatmap(show):
+    live = show("encoding")
+    live.page.evaluate("location.hash = '#heatmap-explorer?row=3&column=4&d_model=16'")
+    live.page.wait_for_function(
+        "() => document.querySelector('.simplellm-heatmap').heatmap.state().d_model === 16"
+    )
+    assert (live.state["row"], live.state["column"]) == (3, 4)
+
+
+@pytest.mark.parametrize(
+    "query", ["d_model=7", "d_model=1e9", "columns=zigzag", "base=-3", "positions=0.5"]
+)
+def test_broken_link_says_so_and_shows_the_page_as_it_was(show, query):
+    live = show("encoding", address=f"#heatmap-explorer?{query}")
+    assert "could not be read" in live.message
+    assert live.state["d_model"] == 64
+    assert live.readout.startswith("position 37 · column 20")
+
+
+def test_link_out_of_range_is_brought_into_it(show):
+    live = show("encoding", address="#heatmap-explorer?row=9999&column=-4&zoom=3&frame=2&x=y")
+    assert (live.state["row"], live.state["column"], live.state["zoom"]) == (127, 0, 1)
+
+
+# ---- mouse, touch, keyboard
+
+
+def test_hover_reads_and_leaving_restores(show):
+    live = show("encoding")
+    live.page.mouse.move(*live.point(0.5 / 64, 10.5 / 128))
+    assert live.readout.startswith("position 10 · column 0 ")
+    live.page.mouse.move(0, 0)
+    assert live.readout.startswith("position 37 · column 20 ")
+
+
+def test_click_puts_the_cursor(show):
+    live = show("encoding")
+    live.page.mouse.click(*live.point(63.5 / 64, 127.5 / 128))
+    live.page.mouse.move(0, 0)
+    assert (live.state["row"], live.state["column"]) == (127, 63)
+
+
+@pytest.mark.parametrize(("box", "key"), [("row", "column"), ("column", "row")])
+def test_click_on_a_curve_moves_the_linked_cursor(show, box, key):
+    live = show("encoding")
+    live.page.mouse.click(*live.point(0.999, 0.5, box))
+    live.page.mouse.move(0, 0)
+    assert live.state[key] == {"column": 63, "row": 127}[key]
+
+
+def test_tap_reads(show):
+    live = show("encoding", has_touch=True, width=360)
+    live.page.touchscreen.tap(*live.point(0.5 / 64, 0.5 / 128))
+    assert live.readout.startswith("position 0 · column 0 ")
+
+
+def test_drag_moves_the_cursor_along(show):
+    live = show("encoding")
+    live.page.mouse.move(*live.point(0.1, 0.1))
+    live.page.mouse.down()
+    live.page.mouse.move(*live.point(0.999, 0.999), steps=3)
+    live.page.mouse.up()
+    assert (live.state["row"], live.state["column"]) == (127, 63)
+
+
+@pytest.mark.parametrize(
+    ("key", "row", "column"),
+    [
+        ("ArrowDown", 38, 20),
+        ("ArrowUp", 36, 20),
+        ("ArrowLeft", 37, 19),
+        ("ArrowRight", 37, 21),
+        ("Shift+ArrowDown", 47, 20),
+        ("Shift+ArrowRight", 37, 30),
+        ("PageDown", 47, 20),
+        ("PageUp", 27, 20),
+        ("Home", 37, 0),
+        ("End", 37, 63),
+        ("Control+Home", 0, 20),
+        ("Control+End", 127, 20),
+    ],
+)
+def test_key_moves_the_cursor(show, key, row, column):
+    live = show("encoding")
+    live.canvas.press(key)
+    assert (live.state["row"], live.state["column"]) == (row, column)
+    assert live.readout.startswith(f"position {row} · column {column} ")
+
+
+def test_keys_pin_and_zoom(show):
+    live = show("encoding")
+    live.canvas.press("p")
+    assert live.state["pin"] == 37
+    live.canvas.press("+")
+    live.canvas.press("+")
+    assert live.state["zoom"] == 4
+    live.canvas.press("-")
+    assert live.state["zoom"] == 2
+
+
+def test_cursor_stops_at_the_edges(show):
+    live = show("encoding")
+    for key in ("Control+Home", "ArrowUp", "Home", "ArrowLeft"):
+        live.canvas.press(key)
+    assert (live.state["row"], live.state["column"]) == (0, 0)
+
+
+def test_keys_do_not_reach_the_notebook(show):
+    live = show("encoding")
+    live.page.evaluate(
+        "() => { window.leaked = []; document.addEventListener('keydown', e => leaked.push(e.key)); }"
+    )
+    live.canvas.press("ArrowDown")
+    live.root.locator("select[name=d_model]").press("ArrowDown")
+    assert live.page.evaluate("leaked") == []
+    free = live.root.locator("input, select, button, canvas, .data").evaluate_all(
+        "all => all.filter(e => e.dataset.lmSuppressShortcuts !== 'true').map(e => e.outerHTML)"
+    )
+    assert free == []
+
+
+def test_zoom_shows_a_window_around_the_cursor(show):
+    live = show("encoding")
+    live.slide("zoom", "8")
+    window = live.call("h.snapshot().window")
+    assert (window["h"], window["w"]) == (16, 8)
+    assert window["row"] <= 37 < window["row"] + 16
+    assert window["column"] <= 20 < window["column"] + 8
+
+
+def test_tab_reaches_every_control_with_a_visible_ring(show):
+    live = show("encoding")
+    seen = []
+    for _ in range(20):
+        live.page.keyboard.press("Tab")
+        ring = live.page.evaluate(
+            """() => { const e = document.activeElement, s = getComputedStyle(e);
+                const name = e === document.body ? '' : e.name || e.textContent || e.tagName;
+                return [name, s.outlineStyle, parseFloat(s.outlineWidth)]; }"""
+        )
+        if not ring[0]:
+            break
+        assert ring[1] != "none" and ring[2] >= 2, ring
+        seen.append(ring[0])
+    assert len(seen) == 5 + 1 + 3 + 7  # controls, canvas, fields, buttons
+
+
+# ---- looks
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_dark_page_gets_dark_colours_at_once(show, kind):
+    live = show(kind)
+    light = live.picture()
+    live.page.evaluate("document.documentElement.dataset.theme = 'dark'")
+    live.page.wait_for_function(
+        "() => document.querySelector('.simplellm-heatmap').dataset.theme === 'dark'"
+    )
+    assert live.picture() != light
+    assert live.call("getComputedStyle(root).backgroundColor") == "rgb(20, 23, 27)"
+
+
+@pytest.mark.parametrize(
+    ("page_says", "theme"),
+    [
+        ("document.body.dataset.jpThemeLight = 'false'", "dark"),
+        ("document.body.className = 'vscode-dark'", "dark"),
+        ("document.body.className = 'vscode-light'", "light"),
+        ("document.documentElement.setAttribute('theme', 'dark')", "dark"),
+    ],
+)
+def test_other_hosts_themes_are_followed(show, page_says, theme):
+    live = show("encoding", theme=None, edit=lambda html: html)
+    live.page.evaluate("delete document.documentElement.dataset.theme")
+    live.page.evaluate(page_says)
+    live.page.wait_for_function(
+        f"() => document.querySelector('.simplellm-heatmap').dataset.theme === '{theme}'"
+    )
+
+
+def test_canvas_is_as_sharp_as_the_screen(show):
+    live = show("encoding", device_scale_factor=2)
+    assert live.call("h.canvas.width / h.canvas.clientWidth") == pytest.approx(2, abs=0.01)
+
+
+def test_cells_keep_hard_edges(show):
+    checker = Heatmap(np.indices((4, 4)).sum(0) % 2 * 2.0 - 1, title="x", name="checker")
+    live = show(checker, device_scale_factor=1)
+    colours = live.call(
+        """(() => { const b = h.boxes.cells, c = h.canvas.getContext('2d');
+            const row = c.getImageData(b.x + 1, Math.round(b.y + b.h * 0.875) + 12, b.w - 2, 1).data;
+            const seen = {};
+            for (let i = 0; i < row.length; i += 4) {
+              const key = [row[i], row[i + 1], row[i + 2]].join();
+              seen[key] = (seen[key] || 0) + 1;
+            }
+            return seen; })()"""
+    )
+    # Two colours only, but for the column of pixels in which an edge falls between two.
+    strays = sum(n for n in colours.values() if n <= 3)
+    assert len([n for n in colours.values() if n > 3]) == 2
+    assert strays <= 4
+
+
+@pytest.mark.parametrize("width", [360, 640, 1280])
+@pytest.mark.parametrize("kind", KINDS)
+def test_nothing_scrolls_sideways(show, kind, width):
+    live = show(kind, width=width)
+    live.root.get_by_role("button", name="Table").click()
+    assert live.page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+@pytest.mark.parametrize("width", [360, 1280])
+def test_nothing_jumps_when_the_script_runs(show, width):
+    watch = (
+        "<script>window.shift = 0; new PerformanceObserver(list => { for (const e of list.getEntries())"
+        " window.shift += e.value; }).observe({type: 'layout-shift', buffered: true});</script>"
+    )
+    live = show("encoding", width=width, edit=lambda html: watch + html + "<p>below</p>" * 30)
+    live.page.wait_for_timeout(300)
+    assert live.page.evaluate("window.shift") < 0.01
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_axe_finds_nothing(show, kind, theme):
+    live = show(kind, theme=theme)
+    live.root.get_by_role("button", name="Table").click()
+    found = Axe().run(live.page).response["violations"]
+    assert found == [], json.dumps([[v["id"], v["nodes"][0]["html"]] for v in found], indent=1)
+
+
+def test_hidden_heatmap_draws_once_it_is_shown(show):
+    live = show("encoding", edit=lambda html: f'<div id="tab" hidden>{html}</div>')
+    live.page.evaluate("document.getElementById('tab').hidden = false")
+    live.page.wait_for_function(
+        "() => document.querySelector('.simplellm-heatmap').heatmap.boxes !== undefined"
+    )
+
+
+# ---- without, and with something wrong
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_without_javascript_there_is_a_picture_with_its_numbers(show, kind):
+    live = show(kind, java_script_enabled=False)
+    assert live.root.locator("img").is_visible()
+    for fact in KINDS[kind]().facts():
+        assert fact in live.root.locator("figcaption").inner_text()
+    assert live.root.locator("input, select, button").count() == 0  # no dead control
+
+
+def test_paper_gets_the_picture(show):
+    live = show("encoding", theme="dark")
+    live.page.emulate_media(media="print")
+    assert live.root.locator(".still img").is_visible()
+    assert not live.canvas.is_visible()
+    assert live.call("getComputedStyle(root).backgroundColor") == "rgb(255, 255, 255)"
+
+
+def broken(change):
+    """An edit of the page that changes the state the way `change` does."""
+
+    def edit(html):
+        from html import escape, unescape
+
+        data = re.search(r'data-state="([^"]*)"', html).group(1)
+        state = json.loads(unescape(data))
+        change(state)
+        return html.replace(data, escape(json.dumps(state)))
+
+    return edit
+
+
+@pytest.mark.parametrize(
+    ("kind", "change", "words"),
+    [
+        ("encoding", lambda s: s.update(d_model=7), "d_model must be even, got 7"),
+        ("encoding", lambda s: s.update(positions=10**6), "positions must be a whole number"),
+        ("encoding", lambda s: s.update(base=0), "base must be positive"),
+        ("grid", lambda s: s.update(shape=[3, 5, 5]), "values hold 60 numbers"),
+        ("grid", lambda s: s.update(values="AADAfwAAwH8=", shape=[1, 1, 2], dtype="float32"), "NaN"),
+    ],
+)
+def test_impossible_state_says_so_and_keeps_the_picture(show, kind, change, words):
+    live = show(kind, edit=broken(change))
+    assert words in live.root.get_by_role("alert").inner_text()
+    assert live.root.locator(".still img").is_visible()
+    assert live.canvas.count() == 0
+
+
+def test_script_in_every_cell_mounts_each_heatmap_once(show):
+    def twice(html):
+        return html + frames().html()
+
+    page = show("encoding", edit=twice).page
+    assert page.locator(".simplellm-heatmap").count() == 2
+    assert page.locator("canvas").count() == 2

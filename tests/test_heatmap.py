@@ -1,0 +1,254 @@
+"""What a heatmap is before a browser sees it: its state, its still picture, its refusals."""
+
+from __future__ import annotations
+
+import base64
+import io
+import math
+import re
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from PIL import Image
+
+from simplellm import InputEmbedding, sinusoidal_encoding
+from simplellm import palette as colours
+from simplellm.heatmap import EncodingExplorer, Heatmap, SentenceExplorer, from_html, script
+
+FINITE = st.floats(-1e6, 1e6, width=32)
+
+
+def grid(values, **options) -> Heatmap:
+    return Heatmap(values, **{"title": "A title", "name": "grid", **options})
+
+
+def sentence(text: str = "ab", **options) -> SentenceExplorer:
+    torch.manual_seed(0)
+    return SentenceExplorer(InputEmbedding(259, 8, 12, 0.1), text, **options)
+
+
+ALL = [EncodingExplorer(d_model=8, positions=6), grid([[1.0, -2.0]]), sentence()]
+
+
+# ---- the output
+
+
+@pytest.mark.parametrize("heatmap", ALL, ids=lambda heatmap: heatmap.state["kind"])
+def test_output_is_rebuilt_from_itself(heatmap):
+    assert from_html(heatmap.html())._repr_mimebundle_() == heatmap._repr_mimebundle_()
+
+
+@pytest.mark.parametrize("heatmap", ALL, ids=lambda heatmap: heatmap.state["kind"])
+def test_output_needs_nothing_from_elsewhere(heatmap):
+    fetched = re.findall(r"""(?:src|href)=["']?(?!data:)([^"'> ]+)|url\(([^)]*)\)""", heatmap.html())
+    # What is left are the strings from which the script builds its own links.
+    assert all(found[0].startswith("$") for found in fetched), fetched
+    assert "import(" not in script() and not re.search(r"\bfetch\(", script())
+
+
+@pytest.mark.parametrize("heatmap", ALL, ids=lambda heatmap: heatmap.state["kind"])
+def test_still_picture_carries_alt_text_with_the_key_numbers(heatmap):
+    (alt,) = re.findall(r'<img [^>]*alt="([^"]+)"', heatmap.html())
+    assert all(fact in alt for fact in heatmap.facts())
+    assert len(heatmap.facts()) == 3
+
+
+def test_still_picture_shows_the_values():
+    # Two halves, minus and plus: the picture must be blue on the left and red on the right.
+    heatmap = grid([[-1.0] * 4 + [1.0] * 4] * 4)
+    pixels = np.asarray(Image.open(io.BytesIO(heatmap.picture())).convert("RGB"), dtype=int)
+    middle = pixels[pixels.shape[0] // 2]
+    left, right = middle[150], middle[500]
+    assert left[2] > left[0] + 50
+    assert right[0] > right[2] + 50
+
+
+def test_html_of_odd_titles_and_labels_is_safe():
+    nasty = "a<b>\"'&</script>"
+    heatmap = grid([[1.0]], title=nasty, row_labels=[nasty])
+    assert nasty not in heatmap.html()
+    assert from_html(heatmap.html()).state == heatmap.state
+
+
+def test_script_stays_under_60_kilobytes():
+    assert len(script().encode()) < 60_000
+
+
+# ---- the numbers
+
+
+def test_explorer_holds_the_encoding_and_its_key_numbers():
+    heatmap = EncodingExplorer(d_model=64, positions=128)
+    exact = [[math.sin(37 / 10_000 ** (20 / 64)), math.cos(37 / 10_000 ** (20 / 64))]]
+    assert np.allclose(heatmap.values()[37:38, 20:22], exact, atol=1e-12)
+    turned = sum(2 * math.pi * 10_000 ** (2 * i / 64) <= 128 for i in range(32))
+    assert f"{turned} of 32 pairs" in heatmap.alt
+
+
+def test_halves_are_the_same_columns_in_another_order():
+    interleaved = EncodingExplorer(d_model=8, positions=5).values()
+    halves = EncodingExplorer(d_model=8, positions=5, columns="halves").values()
+    assert np.array_equal(halves, interleaved[:, [0, 2, 4, 6, 1, 3, 5, 7]])
+
+
+@given(hnp.arrays(np.float64, hnp.array_shapes(min_dims=2, max_dims=3, max_side=6), elements=FINITE))
+@settings(max_examples=50)
+def test_given_values_come_back(values):
+    frames = values if values.ndim == 3 else values[None]
+    assert np.abs(grid(values).all_values() - frames).max() <= 5e-7
+
+
+def test_values_that_float32_would_round_visibly_are_kept_in_float64():
+    values = [[123456.789012]]
+    assert grid(values).state["dtype"] == "float64"
+    assert grid(values).values()[0, 0] == values[0][0]
+    assert grid([[0.1]]).state["dtype"] == "float32"
+
+
+def test_tensors_with_gradient_and_in_bfloat16_are_taken():
+    x = torch.tensor([[1.0, 2.5]], dtype=torch.bfloat16, requires_grad=True)
+    assert grid(x).values().tolist() == [[1.0, 2.5]]
+
+
+def test_signed_values_get_a_scale_symmetric_around_zero():
+    value = grid([[-3.0, 1.0]]).state["value"]
+    assert (value["low"], value["high"], value["diverging"]) == (-3.0, 3.0, True)
+
+
+def test_magnitudes_get_a_sequential_scale():
+    value = grid([[2.0, 5.0]]).state["value"]
+    assert (value["low"], value["high"], value["diverging"]) == (2.0, 5.0, False)
+
+
+def test_equal_values_still_have_a_scale():
+    value = grid([[7.0, 7.0]]).state["value"]
+    assert value["low"] < value["high"]
+
+
+@pytest.mark.parametrize("learned", [False, True])
+@pytest.mark.parametrize("scale", [False, True])
+def test_sentence_holds_what_the_layer_gives(learned, scale):
+    torch.manual_seed(0)
+    layer = InputEmbedding(259, 16, 24, 0.5, use_learned_pe=learned, scale=scale).eval()
+    heatmap = SentenceExplorer(layer, "Größe: 5 €")
+    assert heatmap.ids() == [1, *(byte + 3 for byte in "Größe: 5 €".encode()), 2]
+    given_by_layer = layer(torch.tensor([heatmap.ids()]))[0].detach().numpy()
+    assert np.abs(heatmap.parts()[2] - given_by_layer).max() < 1e-6
+
+
+def test_sentence_longer_than_the_layer_is_cut_before_its_end_mark():
+    heatmap = sentence("x" * 50)
+    assert len(heatmap.ids()) == 12
+    assert heatmap.ids()[-1] == SentenceExplorer.EOS
+
+
+# ---- refusals
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "words"),
+    [
+        (lambda: grid([[float("nan"), 1.0]]), ValueError, ["values", "1 NaN", "(0, 0, 0)"]),
+        (lambda: grid([[1.0], [math.inf]]), ValueError, ["values", "infinite", "(0, 1, 0)"]),
+        (lambda: grid(np.empty((0, 3))), ValueError, ["values", "empty", "(1, 0, 3)"]),
+        (lambda: grid(np.zeros((3, 3000))), ValueError, ["values", "3000", "2048"]),
+        (lambda: grid(np.zeros((9, 400, 400))), ValueError, ["values", "1440000", "1048576"]),
+        (lambda: grid([1.0, 2.0]), ValueError, ["values", "(rows, columns)", "(2,)"]),
+        (lambda: grid([["a"]]), TypeError, ["values", "real numbers"]),
+        (lambda: grid([[1.0 + 2.0j]]), TypeError, ["values", "complex"]),
+        (lambda: grid([[1.0]], row_labels=["a", "b"]), ValueError, ["row_labels", "2", "1"]),
+        (lambda: grid([[1.0]], row=1), ValueError, ["row", "below 1", "got 1"]),
+        (lambda: grid([[1.0]], frame=2), ValueError, ["frame", "below 1", "got 2"]),
+        (lambda: grid([[1.0]], limits=(1, 1)), ValueError, ["limits", "low < high"]),
+        (lambda: grid([[1.0]], limits=(-1, 2)), ValueError, ["limits", "symmetric", "(-1.0, 2.0)"]),
+        (lambda: grid([[1.0]], name="No Spaces"), ValueError, ["name", "'No Spaces'"]),
+        (lambda: EncodingExplorer(d_model=7), ValueError, ["d_model", "even", "7"]),
+        (lambda: EncodingExplorer(positions=0), ValueError, ["positions", "0"]),
+        (lambda: EncodingExplorer(positions=5000), ValueError, ["positions", "2048", "5000"]),
+        (lambda: EncodingExplorer(base=-1), ValueError, ["base", "-1"]),
+        (lambda: EncodingExplorer(columns="zigzag"), ValueError, ["columns", "'zigzag'"]),
+        (lambda: EncodingExplorer(row=128), ValueError, ["row", "below 128", "128"]),
+        (
+            lambda: SentenceExplorer(InputEmbedding(100, 8, 8, 0.0), "a"),
+            ValueError,
+            ["vocabulary", "259", "100"],
+        ),
+        (lambda: from_html("<p>nothing</p>"), ValueError, ["simplellm-heatmap"]),
+    ],
+)
+def test_bad_input_is_named_with_its_value_and_limit(make, error, words):
+    with pytest.raises(error) as caught:
+        make()
+    for word in words:
+        assert word in str(caught.value)
+
+
+# ---- the colours
+
+
+def luminance(colour: str) -> float:
+    """Relative luminance as WCAG 2 defines it."""
+    linear = []
+    for at in (1, 3, 5):
+        c = int(colour[at : at + 2], 16) / 255
+        linear.append(c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4)
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def lightness(colour: str) -> float:
+    """CIELAB L*, in which equal steps look equal."""
+    y = luminance(colour)
+    return 116 * y ** (1 / 3) - 16 if y > 0.008856 else 903.3 * y
+
+
+@pytest.mark.parametrize("dark", [False, True])
+@pytest.mark.parametrize(
+    ("ink", "least"), [("ink", 4.5), ("muted", 4.5), ("first", 4.5), ("second", 4.5), ("focus", 3)]
+)
+def test_inks_stand_out_from_the_paper(ink, least, dark):
+    (a,), (b,) = colours.colors(ink, dark=dark), colours.colors("paper", dark=dark)
+    low, high = sorted((luminance(a), luminance(b)))
+    assert (high + 0.05) / (low + 0.05) >= least
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_sequential_scale_is_even_to_the_eye(dark):
+    steps = np.diff([lightness(c) for c in colours.colors("sequential", dark=dark)])
+    assert (np.sign(steps) == np.sign(steps[0])).all()
+    assert np.abs(steps).max() < 2 * np.abs(steps).min()
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_diverging_scale_is_even_to_the_eye_and_neutral_at_zero(dark):
+    stops = colours.colors("diverging", dark=dark)
+    steps = np.abs(np.diff([lightness(c) for c in stops]))
+    assert steps.max() < 2.6 * steps.min()
+    middle = stops[len(stops) // 2]
+    assert middle[1:3] == middle[3:5] == middle[5:7]  # grey
+    assert abs(lightness(stops[0]) - lightness(stops[-1])) < 10
+
+
+def test_browser_and_still_read_the_same_colours():
+    html = grid([[1.0]]).html()
+    for name in ("diverging", "sequential"):
+        assert " ".join(colours.colors(name)) in html
+
+
+def test_unknown_colour_is_an_error():
+    with pytest.raises(KeyError, match="--mauve"):
+        colours.colors("mauve")
+
+
+def test_values_of_the_explorer_are_the_package_s():
+    heatmap = EncodingExplorer(d_model=16, positions=9, base=50.0)
+    assert np.array_equal(heatmap.values(), sinusoidal_encoding(range(9), 16, 50.0).numpy())
+
+
+def test_stored_values_are_little_endian_wherever_they_were_made():
+    big = np.array([[1.0, 256.0]], dtype=">f8")
+    raw = base64.b64decode(grid(big).state["values"])
+    assert np.frombuffer(raw, "<f4").tolist() == [1.0, 256.0]
