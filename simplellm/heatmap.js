@@ -560,7 +560,8 @@ function plotFrame(pen, view, box, title, axis, from, to, above = 12) {
 function drawRow(pen, view, box) {
   const { source, colors, window: part } = view;
   const last = part.column + part.w - 1;
-  const title = `the row: ${axisEntry(source.rowAxis, view.row)}`.slice(0, 44);
+  const entry = axisEntry(source.rowAxis, view.row);
+  const title = (source instanceof Encoding ? `the row: ${entry}` : `along ${entry}`).slice(0, 44);
   const above = source instanceof Encoding ? 28 : 12; // leaves a line for the names of the curves
   const y = plotFrame(pen, view, box, title, source.columnAxis, part.column, last, above);
   const x = (column) => box.x + ((column - part.column + 0.5) / part.w) * box.w;
@@ -591,7 +592,7 @@ function drawColumn(pen, view, box) {
   const last = part.row + part.h - 1;
   const title = source instanceof Encoding
     ? `the column: ${source.isSine(view.column) ? "sine" : "cosine"} of pair ${source.pair(view.column)}`
-    : `the column: ${axisEntry(source.columnAxis, view.column)}`;
+    : `down ${axisEntry(source.columnAxis, view.column)}`;
   const y = plotFrame(pen, view, box, title, source.rowAxis, part.row, last);
   const x = (row) => box.x + ((row - part.row + 0.5) / part.h) * box.w;
   const points = [];
@@ -825,8 +826,10 @@ class HeatmapElement {
       b2 += b * b;
     }
     const cosine = a2 && b2 ? `, cosine ${signed(dot / Math.sqrt(a2 * b2))}` : "";
+    const offset = row - this.view.pin;
     return (
-      `against pinned ${axisEntry(this.source.rowAxis, this.view.pin)}: offset ${signed(row - this.view.pin)}, ` +
+      `against pinned ${axisEntry(this.source.rowAxis, this.view.pin)}: ` +
+      `offset ${offset > 0 ? "+" : ""}${String(offset).replace("-", "−")}, ` +
       `distance ${number(Math.sqrt(distance), 3)}, dot product ${signed(dot)}${cosine}`
     );
   }

@@ -278,7 +278,7 @@ def test_pin_compares_two_positions(show):
     live.page.keyboard.press("Enter")
     a, b = encoding().values()[[40, 37]]
     said = live.readout
-    assert "against pinned position 37: offset +3" in said
+    assert "against pinned position 37: offset +3," in said
     assert f"distance {np.linalg.norm(a - b):.2f}" in said
     assert f"dot product +{a @ b:.1f}" in said
     assert f"cosine +{a @ b / 32:.3f}" in said
