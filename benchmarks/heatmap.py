@@ -86,7 +86,9 @@ def main() -> None:
             times = page.evaluate(MOVE, MOVES)
             cells = [percentiles(t) for t in (paints, times["work"], times["frame"])]
             print(f"| {size} × {size} | " + " | ".join(cells) + " |", flush=True)
-        print(f"\nMedians (95th percentiles) in ms; Chromium {browser.version}, 1 device pixel a CSS")
+        print(
+            f"\nMedians (95th percentiles) in ms; Chromium {browser.version}, 1 device pixel a CSS"
+        )
         print(f"pixel; {LOADS} loads, {MOVES} moves of the base slider.")
         browser.close()
 

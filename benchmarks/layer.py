@@ -155,7 +155,10 @@ def as_ratio(numerator: list[float], denominator: list[float], target: float | N
     ratio = f"{median:.2f} ({low:.2f}–{high:.2f})"
     if target is None:
         return ["–", ratio, "–"]
-    return [f"≤ {target:.2f}", ratio, "met" if median <= target else "**missed**"]
+    verdict = "met" if median <= target else "**missed**"
+    if low <= target < high:
+        verdict += ", unsettled"  # the middle half lies on both sides of the target
+    return [f"≤ {target:.2f}", ratio, verdict]
 
 
 def print_table(title: str, head: list[str], rows: list[list[str]]) -> None:
@@ -341,7 +344,8 @@ def main() -> None:
     print(
         f"{cpu_model()}; {torch.get_num_threads()} thread; torch {torch.__version__}; Python "
         f"{platform.python_version()}; vocab_size {VOCAB_SIZE}, float32; medians over rounds of "
-        "interleaved runs, middle half in brackets."
+        "interleaved runs, middle half in brackets. Unsettled: the middle half lies on both sides "
+        "of the target; run again on a quieter machine, or with more --rounds."
     )
     report_forward(rounds)
     report_training(rounds)

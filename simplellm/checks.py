@@ -8,13 +8,15 @@ them out while `torch.compile` or `torch.export` is tracing, where shapes are sy
 from __future__ import annotations
 
 import math
+from numbers import Integral
 
 import torch
 from torch import Tensor
 
 INTEGER_DTYPES = frozenset(
     # uint16 and uint32 too: tokenised corpora are often stored in them.
-    {torch.uint8, torch.uint16, torch.uint32, torch.int8, torch.int16, torch.int32, torch.int64}
+    {torch.uint8, torch.uint16, torch.uint32, torch.uint64}
+    | {torch.int8, torch.int16, torch.int32, torch.int64}
 )
 
 
@@ -28,8 +30,16 @@ def check_positive_int(name: str, value: object) -> None:
 def check_int(name: str, value: object) -> None:
     """Refuse anything that is not a whole number; True and False are not numbers here."""
     # torch.SymInt stands for a length that torch.export keeps open.
-    if isinstance(value, bool) or not isinstance(value, (int, torch.SymInt)):
+    if isinstance(value, bool) or not isinstance(value, (Integral, torch.SymInt)):
         raise TypeError(f"{name} must be an int, got {value!r} of type {type(value).__name__}.")
+
+
+def check_bool(name: str, value: object) -> None:
+    """Refuse anything but True and False: a string or a number here is a mistake, not a yes."""
+    if not isinstance(value, bool):
+        raise TypeError(
+            f"{name} must be True or False, got {value!r} of type {type(value).__name__}."
+        )
 
 
 def check_even_d_model(d_model: object) -> None:
@@ -38,7 +48,7 @@ def check_even_d_model(d_model: object) -> None:
     if d_model % 2:  # type: ignore[operator]
         raise ValueError(
             f"d_model must be even, got {d_model}: each frequency needs a sine and a cosine "
-            f"column. Use {d_model - 1 or 2} or {d_model + 1}."  # type: ignore[operator]
+            f"column. Use {f'{d_model - 1} or ' if d_model > 1 else ''}{d_model + 1}."  # type: ignore[operator]
         )
 
 
@@ -46,7 +56,8 @@ def check_base(base: object) -> None:
     """Refuse a base that gives no frequencies."""
     if isinstance(base, bool) or not isinstance(base, (int, float)):
         raise TypeError(f"base must be a number, got {base!r} of type {type(base).__name__}.")
-    if not (math.isfinite(base) and base > 0):
+    # A chained comparison, not math.isfinite: torch.compile may hold base as a symbol.
+    if not 0 < base < math.inf:
         raise ValueError(f"base must be positive and finite, got {base}; the paper uses 10000.")
 
 
@@ -148,6 +159,7 @@ def first_outside(indices: Tensor, size: int) -> tuple[int, tuple[int, ...]] | N
 
     Reads the values, so call it only once something has gone wrong, or on CPU.
     """
+    indices = indices.long()  # some unsigned dtypes cannot be compared
     outside = ((indices < 0) | (indices >= size)).nonzero()
     if not len(outside):
         return None

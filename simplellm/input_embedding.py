@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from .checks import check_dropout
+from .checks import check_bool, check_dropout
 from .learned_positional_embedding import LearnedPositionalEmbedding
 from .positional_encoding import PositionalEncoding
 from .sinusoids import DEFAULT_BASE
@@ -66,6 +66,7 @@ class InputEmbedding(nn.Module):
         dtype: torch.dtype | None = None,
     ) -> None:
         check_dropout(dropout)
+        check_bool("use_learned_pe", use_learned_pe)
         if use_learned_pe and base != DEFAULT_BASE:
             raise ValueError(
                 f"base must be left at {DEFAULT_BASE:g} with use_learned_pe=True, got {base}: a "

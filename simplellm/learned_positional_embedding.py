@@ -98,10 +98,8 @@ class LearnedPositionalEmbedding(nn.Module):
                     f"{self.max_seq_len}: a learned table has no rows past its end. Shorten the "
                     "sequence, build a longer table, or use PositionalEncoding."
                 )
-            # A slice of the table, not a lookup: the rows stand side by side already.
-            rows = self.embedding.weight[start:end]  # (seq_len, d_model)
-        else:
-            rows = self._look_up(positions)  # (seq_len, d_model) or (batch, seq_len, d_model)
+            positions = torch.arange(start, end, device=x.device)
+        rows = self._look_up(positions)  # (seq_len, d_model) or (batch, seq_len, d_model)
         return x + rows.to(x.dtype)
 
     def _look_up(self, positions: Tensor) -> Tensor:

@@ -68,6 +68,8 @@ class PositionalEncoding(nn.Module):
         check_even_d_model(d_model)
         check_positive_int("max_seq_len", max_seq_len)
         check_base(base)
+        if dtype is not None and not dtype.is_floating_point:
+            raise TypeError(f"dtype must be a floating-point dtype, got {dtype}.")
         super().__init__()
         self.d_model = d_model
         self.max_seq_len = max_seq_len
@@ -96,10 +98,9 @@ class PositionalEncoding(nn.Module):
                 check_start(start)
             else:
                 check_positions(positions, x)
-        end = start + x.shape[1]
         if positions is not None:
             rows = self._rows(positions)  # (seq_len, d_model) or (batch, seq_len, d_model)
-        elif end <= self.max_seq_len:
+        elif (end := start + x.shape[1]) <= self.max_seq_len:
             rows = self.pe[:, start:end, :]  # (1, seq_len, d_model), a view
         else:
             rows = self._rows(torch.arange(start, end, device=self.pe.device))
@@ -138,16 +139,25 @@ class PositionalEncoding(nn.Module):
         # The table is a function of its shape, so a checkpoint has nothing to give it. It can
         # only show that the model was trained with other numbers, which must not pass in silence.
         saved = state_dict.get(prefix + "pe")
-        if saved is None:
-            if strict:
-                missing_keys.append(prefix + "pe")
-            return
-        if self.pe.is_meta and local_metadata.get("assign_to_params_buffers", False):
-            self.pe = torch.empty_like(self.pe, device=saved.device)
+        if isinstance(saved, Tensor):
+            if self.pe.is_meta and local_metadata.get("assign_to_params_buffers", False):
+                self.pe = torch.empty_like(self.pe, device=saved.device)
+            refusal = self._why_another_table(saved)
+            if refusal:
+                error_msgs.append(f"{prefix}pe {refusal}")
+            # Computed again, because after to_empty() it holds nothing yet.
             self.reset_parameters()
-        refusal = self._why_another_table(saved)
-        if refusal:
-            error_msgs.append(f"{prefix}pe {refusal}")
+            state_dict = {**state_dict, prefix + "pe": self.pe}
+        # Everything but the table loads as usual: hooks, a subclass's parameters, stray keys.
+        super()._load_from_state_dict(
+            state_dict,
+            prefix,
+            local_metadata,
+            strict,
+            missing_keys,
+            unexpected_keys,
+            error_msgs,
+        )
 
     def _why_another_table(self, saved: Tensor) -> str | None:
         """Why the saved table cannot come from this formula, or None if it can."""
@@ -156,21 +166,25 @@ class PositionalEncoding(nn.Module):
                 f"has shape {tuple(saved.shape)} in the checkpoint; this module needs "
                 f"(1, any length, d_model = {self.d_model})."
             )
+        if not saved.is_floating_point():
+            return f"has dtype {saved.dtype} in the checkpoint; a table of sinusoids has fractions."
         if saved.is_meta:
             return None
-        positions = torch.arange(min(saved.shape[1], self.max_seq_len))
+        positions = torch.arange(min(saved.shape[1], self.max_seq_len), device="cpu")
         exact = sinusoidal_encoding(positions, self.d_model, self.base)
         saved = saved[0, : len(positions)].detach().cpu()
         # Tables elsewhere are often computed in float32: their frequencies are rounded once, and
         # the error grows with the position. Another base or column order is off by far more.
         allowed = 1e-6 + 2.0**-22 * positions.to(torch.float64).unsqueeze(-1)
-        error = (saved.to(torch.float64) - exact).abs()
         for dtype in (saved.dtype, torch.bfloat16, torch.float16):
             # A number that this dtype can hold may have been rounded to it, and cast back since.
-            holds = saved.to(dtype).to(saved.dtype) == saved
-            rounding = torch.finfo(dtype).eps / 2 * exact.abs() + torch.finfo(dtype).tiny
-            if bool((holds & (error <= allowed + rounding)).all()):
+            # Rounding keeps the order, so the limits are rounded the same way.
+            rounded = saved.to(dtype)
+            low, high = (exact - allowed).to(dtype), (exact + allowed).to(dtype)
+            holds = rounded.to(saved.dtype) == saved
+            if bool((holds & (low <= rounded) & (rounded <= high)).all()):
                 return None
+        error = (saved.to(torch.float64) - exact).abs()
         position, column = divmod(int((error - allowed).argmax()), self.d_model)
         return (
             f"holds other numbers than this module computes: {saved[position, column]:.6g} at "

@@ -49,7 +49,7 @@ def positions_from_mask(mask: Tensor) -> Tensor:
     readable = mask.device.type == "cpu" and not torch.compiler.is_compiling()
     if readable and ((mask != 0) & (mask != 1)).any():
         raise ValueError(
-            f"mask must hold only 0 and 1, got values from {int(mask.min())} to "
-            f"{int(mask.max())}. Compare ids with PAD to make one: mask = ids != pad_id."
+            f"mask must hold only 0 and 1, got values from {int(mask.long().min())} to "
+            f"{int(mask.long().max())}. Compare ids with PAD to make one: mask = ids != pad_id."
         )
     return (mask.long().cumsum(-1) - 1).clamp(min=0)

@@ -23,6 +23,18 @@ Positions: TypeAlias = Tensor | Sequence[float] | float
 DEFAULT_BASE = 10_000.0
 
 
+def _angles(positions: Positions, d_model: int, base: float) -> Tensor:
+    """Position times frequency, ``(*positions.shape, d_model / 2)``, on the device of positions."""
+    if isinstance(positions, Tensor):
+        p = positions.to(torch.float64)
+    else:
+        # Asked for at once: by way of the default dtype a Python float would lose half its digits.
+        p = torch.as_tensor(positions, dtype=torch.float64)
+    # Without waiting: a plain .to() would hold the host up until the GPU has caught up.
+    rates = frequencies(d_model, base).to(p.device, non_blocking=True)
+    return p.unsqueeze(-1) * rates
+
+
 def frequencies(d_model: int, base: float = DEFAULT_BASE) -> Tensor:
     """Angular frequency of each pair of columns, fastest first.
 
@@ -46,8 +58,9 @@ def frequencies(d_model: int, base: float = DEFAULT_BASE) -> Tensor:
     """
     check_even_d_model(d_model)
     check_base(base)
-    pairs = torch.arange(d_model // 2, dtype=torch.float64)  # (d_model / 2,)
-    return torch.pow(torch.tensor(base, dtype=torch.float64), -2.0 * pairs / d_model)
+    # On the CPU whatever the default device: Apple's GPUs have no float64.
+    pairs = torch.arange(d_model // 2, dtype=torch.float64, device="cpu")  # (d_model / 2,)
+    return torch.pow(float(base), -2.0 * pairs / d_model)
 
 
 def wavelengths(d_model: int, base: float = DEFAULT_BASE) -> Tensor:
@@ -97,8 +110,7 @@ def sinusoidal_encoding(positions: Positions, d_model: int, base: float = DEFAUL
 
     Source: Vaswani et al. 2017, section 3.5.
     """
-    p = torch.as_tensor(positions).to(torch.float64)
-    angles = p.unsqueeze(-1) * frequencies(d_model, base).to(p.device)  # (..., d_model / 2)
+    angles = _angles(positions, d_model, base)  # (..., d_model / 2)
     # Stacking on a new last axis and flattening it interleaves: sin, cos, sin, cos, ...
     return torch.stack((angles.sin(), angles.cos()), dim=-1).flatten(-2)  # (..., d_model)
 
@@ -157,5 +169,4 @@ def offset_kernel(offsets: Positions, d_model: int, base: float = DEFAULT_BASE) 
 
     Source: follows from cos(a - b) = cos a cos b + sin a sin b.
     """
-    k = torch.as_tensor(offsets).to(torch.float64)
-    return (k.unsqueeze(-1) * frequencies(d_model, base).to(k.device)).cos().sum(-1)
+    return _angles(offsets, d_model, base).cos().sum(-1)

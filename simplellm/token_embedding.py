@@ -6,8 +6,16 @@ import math
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.module import _has_any_global_hook
 
-from .checks import check_ids, check_init_std, check_int, check_positive_int, first_outside
+from .checks import (
+    check_bool,
+    check_ids,
+    check_init_std,
+    check_int,
+    check_positive_int,
+    first_outside,
+)
 
 
 class TokenEmbedding(nn.Module):
@@ -63,6 +71,7 @@ class TokenEmbedding(nn.Module):
     ) -> None:
         check_positive_int("vocab_size", vocab_size)
         check_positive_int("d_model", d_model)
+        check_bool("scale", scale)
         check_init_std(init_std)
         if padding_idx is not None:
             check_int("padding_idx", padding_idx)
@@ -96,12 +105,21 @@ class TokenEmbedding(nn.Module):
         rows = self._look_up(ids)  # (batch, seq_len, d_model)
         if not self.scale:
             return rows
-        if self.embedding._forward_hooks:
-            # A hook may have kept the rows: what it holds must not change under its hands.
+        if torch.compiler.is_compiling() or not self._rows_are_ours():
             return rows * math.sqrt(self.d_model)
-        # The lookup has just made these rows and nobody else has seen them: scale them in place
-        # and save a tensor of the output's size.
+        # The lookup has just made these rows and nobody else has seen them: scaling them in place
+        # saves the time to make and fill another tensor of the output's size.
         return rows.mul_(math.sqrt(self.d_model))
+
+    def _rows_are_ours(self) -> bool:
+        """Whether nobody but us can hold the rows that the lookup has just made."""
+        table = self.embedding
+        return type(table) is nn.Embedding and not (
+            table._forward_hooks
+            or table._backward_hooks
+            or table._backward_pre_hooks
+            or _has_any_global_hook()  # type: ignore[no-untyped-call]
+        )
 
     def _look_up(self, ids: Tensor) -> Tensor:
         try:

@@ -1,0 +1,415 @@
+"""LearnedPositionalEmbedding: each promise of the contract, lines 1 and 6 to 10."""
+
+from __future__ import annotations
+
+import copy
+import io
+import math
+import pickle
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from simplellm import LearnedPositionalEmbedding
+
+quick = settings(max_examples=40, deadline=None, database=None)
+
+DTYPES = [torch.float64, torch.float32, torch.bfloat16, torch.float16]
+INTEGERS = [
+    torch.uint8,
+    torch.uint16,
+    torch.uint32,
+    torch.uint64,
+    torch.int8,
+    torch.int16,
+    torch.int32,
+    torch.int64,
+]
+
+
+def zeros(batch: int, seq_len: int, d_model: int, dtype: torch.dtype | None = None) -> Tensor:
+    """Added to zeros, the position rows are what comes out."""
+    return torch.zeros(batch, seq_len, d_model, dtype=dtype)
+
+
+def numbered(max_seq_len: int, d_model: int) -> LearnedPositionalEmbedding:
+    """Row p holds the number p + 1 throughout, so that an output says which rows it used."""
+    module = LearnedPositionalEmbedding(max_seq_len, d_model)
+    rows = torch.arange(1.0, max_seq_len + 1)[:, None].expand(-1, d_model)
+    module.embedding.weight.data.copy_(rows)
+    return module
+
+
+# -- 1. initialisation, and the attributes of the interface ---------------------------------------
+
+
+def looks_like_normal(table: Tensor, std: float) -> bool:
+    """Mean, spread and shape as N(0, std) would have them, each within 5 standard errors."""
+    z, n = table.detach().double().flatten() / std, table.numel()
+    # The share within one std is 0.683 for a normal and 0.577 for a uniform of equal spread.
+    return bool(
+        z.mean().abs() < 5 / math.sqrt(n)
+        and (z.std() - 1).abs() < 5 / math.sqrt(2 * n)
+        and ((z.abs() < 1).double().mean() - 0.6827).abs() < 5 * 0.4654 / math.sqrt(n)
+        and z.abs().max() > 3
+    )
+
+
+def test_the_table_starts_from_a_normal_distribution_of_std_0_02() -> None:
+    torch.manual_seed(0)
+    assert looks_like_normal(LearnedPositionalEmbedding(500, 256).embedding.weight, 0.02)
+
+
+def test_init_std_sets_the_tables_spread() -> None:
+    torch.manual_seed(1)
+    module = LearnedPositionalEmbedding(500, 128, init_std=0.5)
+    assert looks_like_normal(module.embedding.weight, 0.5)
+    module.reset_parameters()
+    assert looks_like_normal(module.embedding.weight, 0.5)
+
+
+def test_reset_parameters_restores_the_table_after_to_empty_on_the_meta_device() -> None:
+    module = LearnedPositionalEmbedding(500, 256, device="meta")
+    assert module.embedding.weight.is_meta
+    module.to_empty(device="cpu")
+    nn.init.constant_(module.embedding.weight, 7.0)  # what fresh memory may hold
+    torch.manual_seed(2)
+    module.reset_parameters()
+    assert looks_like_normal(module.embedding.weight, 0.02)
+    assert module.embedding.weight.requires_grad
+
+
+def test_the_attributes_are_those_of_the_interface() -> None:
+    module = LearnedPositionalEmbedding(16, 8)
+    assert isinstance(module.embedding, nn.Embedding)
+    assert module.embedding.weight.shape == (16, 8)
+    assert [name for name, _ in module.named_parameters()] == ["embedding.weight"]
+    assert list(module.state_dict()) == ["embedding.weight"]
+    with pytest.raises(TypeError):
+        LearnedPositionalEmbedding(16, 8, 0.5)
+
+
+# -- what it adds, and what learns ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("batch", [1, 3, 5])
+def test_row_p_is_added_at_position_p_of_every_sequence(batch: int) -> None:
+    # The batch axis is 5 long too once: a table indexed by it would still have the right shape.
+    out = numbered(9, 6)(torch.full((batch, 5, 6), 10.0))
+    assert (out == torch.arange(11.0, 16.0)[None, :, None]).all()
+    assert out.shape == (batch, 5, 6)
+
+
+def test_any_width_will_do_also_an_odd_one() -> None:
+    assert LearnedPositionalEmbedding(9, 7)(zeros(2, 3, 7)).shape == (2, 3, 7)
+
+
+def test_gradients_reach_only_the_rows_used() -> None:
+    module = LearnedPositionalEmbedding(6, 4)
+    x = zeros(3, 2, 4).requires_grad_()
+    module(x, start=1).sum().backward()
+    grad = module.embedding.weight.grad
+    assert grad is not None and x.grad is not None
+    assert (grad == torch.tensor([0.0, 3, 3, 0, 0, 0])[:, None]).all()  # once per sequence
+    assert (x.grad == 1).all()
+
+
+def test_gradients_of_explicit_positions_add_up() -> None:
+    module = LearnedPositionalEmbedding(6, 4)
+    module(zeros(2, 3, 4), positions=torch.tensor([[5, 5, 0], [0, 5, 2]])).sum().backward()
+    grad = module.embedding.weight.grad
+    assert grad is not None
+    assert (grad == torch.tensor([2.0, 0, 1, 0, 0, 3])[:, None]).all()
+
+
+def test_an_untrained_row_does_not_move() -> None:
+    module = LearnedPositionalEmbedding(6, 4)
+    before = module.embedding.weight.detach().clone()
+    optimizer = torch.optim.Adam(module.parameters(), lr=0.1)
+    for _ in range(3):
+        optimizer.zero_grad()
+        (module(zeros(2, 3, 4)) - 1).square().sum().backward()
+        optimizer.step()
+    assert torch.equal(module.embedding.weight[3:], before[3:])
+    assert (module.embedding.weight[:3] != before[:3]).all()
+
+
+# -- 6. length ------------------------------------------------------------------------------------
+
+
+@quick
+@given(max_seq_len=st.integers(1, 20), data=st.data())
+def test_up_to_max_seq_len_every_window_fits(max_seq_len: int, data: st.DataObject) -> None:
+    start = data.draw(st.integers(0, max_seq_len))
+    seq_len = data.draw(st.integers(0, max_seq_len - start))
+    out = numbered(max_seq_len, 4)(zeros(2, seq_len, 4), start=start)
+    assert out.shape == (2, seq_len, 4)
+    assert (out == torch.arange(start + 1.0, start + seq_len + 1)[None, :, None]).all()
+
+
+@quick
+@given(max_seq_len=st.integers(1, 20), start=st.integers(0, 60), seq_len=st.integers(0, 60))
+def test_past_the_end_is_an_error_that_names_both_numbers(
+    max_seq_len: int, start: int, seq_len: int
+) -> None:
+    module = LearnedPositionalEmbedding(max_seq_len, 4)
+    if start + seq_len <= max_seq_len:
+        module(zeros(1, seq_len, 4), start=start)
+        return
+    with pytest.raises(ValueError) as caught:
+        module(zeros(1, seq_len, 4), start=start)
+    message = str(caught.value)
+    assert f"start + seq_len = {start} + {seq_len} " in message
+    assert f"max_seq_len = {max_seq_len}:" in message
+
+
+@pytest.mark.parametrize("start", [10, 11, 1000])
+def test_an_empty_slice_is_never_broadcast_in_silence(start: int) -> None:
+    # weight[10:11] of a table of 10 has no rows, and adding it to one token would give none.
+    with pytest.raises(ValueError, match=f"{start} \\+ 1 is more than max_seq_len = 10"):
+        LearnedPositionalEmbedding(10, 4)(zeros(1, 1, 4), start=start)
+
+
+def test_one_row_left_is_not_broadcast_over_two_tokens() -> None:
+    # weight[9:11] of a table of 10 is one row, which would broadcast without an error.
+    with pytest.raises(ValueError, match=r"9 \+ 2 is more than max_seq_len = 10"):
+        LearnedPositionalEmbedding(10, 4)(zeros(1, 2, 4), start=9)
+
+
+# -- 7. positions ---------------------------------------------------------------------------------
+
+
+@quick
+@given(lengths=st.lists(st.integers(0, 5), min_size=1, max_size=5), start=st.integers(0, 7))
+def test_chunked_equals_whole(lengths: list[int], start: int) -> None:
+    module = LearnedPositionalEmbedding(32, 6)
+    x = torch.randn(2, sum(lengths), 6)
+    chunks, done = [], 0
+    for length in lengths:
+        chunks.append(module(x[:, done : done + length], start=start + done))
+        done += length
+    assert torch.equal(torch.cat(chunks, dim=1), module(x, start=start))
+
+
+@quick
+@given(positions=st.lists(st.integers(0, 9), min_size=1, max_size=12))
+def test_explicit_positions_choose_the_rows(positions: list[int]) -> None:
+    chosen = torch.tensor(positions)
+    out = numbered(10, 4)(zeros(2, len(positions), 4), positions=chosen)
+    assert (out == (chosen + 1.0)[None, :, None]).all()
+
+
+def test_positions_may_be_one_row_each() -> None:
+    each = torch.tensor([[3, 0, 9], [1, 1, 2]])
+    out = numbered(10, 4)(zeros(2, 3, 4), positions=each)
+    assert (out == (each + 1.0)[:, :, None]).all()
+
+
+def test_counting_explicitly_equals_the_default_bit_for_bit() -> None:
+    module, x = LearnedPositionalEmbedding(10, 6), torch.randn(2, 4, 6)
+    assert torch.equal(module(x, positions=torch.arange(3, 7)), module(x, start=3))
+
+
+@pytest.mark.parametrize("start", [0, 7, 1000, -5, None])
+def test_positions_win_over_start(start: Any) -> None:
+    out = numbered(10, 4)(zeros(1, 3, 4), start=start, positions=torch.tensor([2, 5, 1]))
+    assert out[0, :, 0].tolist() == [3.0, 6.0, 2.0]
+
+
+def test_start_and_positions_are_keyword_only() -> None:
+    with pytest.raises(TypeError):
+        LearnedPositionalEmbedding(10, 4)(zeros(1, 3, 4), 2)
+
+
+@quick
+@given(
+    bad=st.sampled_from([-(2**40), -3, -1, 10, 11, 2**40]),
+    row=st.integers(0, 1),
+    column=st.integers(0, 2),
+)
+def test_a_position_out_of_range_is_named(bad: int, row: int, column: int) -> None:
+    positions = torch.tensor([[0, 9, 5], [1, 2, 3]])
+    positions[row, column] = bad
+    with pytest.raises(IndexError) as caught:
+        LearnedPositionalEmbedding(10, 4)(zeros(2, 3, 4), positions=positions)
+    message = str(caught.value)
+    assert "positions must be" in message
+    assert f"got {bad} at positions[{row}, {column}]" in message
+    assert "max_seq_len = 10" in message
+
+
+@pytest.mark.parametrize("dtype", INTEGERS, ids=str)
+def test_positions_may_have_any_integer_dtype(dtype: torch.dtype) -> None:
+    module = numbered(10, 4)
+    good = torch.tensor([0, 9, 4]).to(dtype)
+    assert module(zeros(1, 3, 4), positions=good)[0, :, 0].tolist() == [1.0, 10.0, 5.0]
+    bad = torch.tensor([0, 9, 100]).to(dtype)
+    with pytest.raises(IndexError, match=r"got 100 at positions\[2\]"):
+        module(zeros(1, 3, 4), positions=bad)
+
+
+# -- 8. dtype and device --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("positions", [None, torch.arange(5)], ids=["slice", "lookup"])
+@pytest.mark.parametrize("of_tokens", DTYPES, ids=str)
+@pytest.mark.parametrize("of_table", DTYPES, ids=str)
+def test_the_output_has_the_tokens_dtype(
+    of_table: torch.dtype, of_tokens: torch.dtype, positions: Tensor | None
+) -> None:
+    module = LearnedPositionalEmbedding(10, 6, dtype=of_table)
+    out = module(zeros(1, 5, 6, of_tokens), positions=positions)
+    assert out.dtype == of_tokens
+    assert torch.equal(out[0], module.embedding.weight[:5].to(of_tokens))
+
+
+@pytest.mark.parametrize("positions", [None, torch.arange(5)], ids=["slice", "lookup"])
+def test_autocast_changes_no_bit(positions: Tensor | None) -> None:
+    module, x = LearnedPositionalEmbedding(10, 6), torch.randn(1, 5, 6)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        got = module(x, positions=positions)
+    assert torch.equal(got, module(x, positions=positions))
+
+
+@pytest.mark.parametrize("positions", [None, torch.arange(5, device="meta")], ids=["slice", "ids"])
+def test_the_forward_pass_reads_no_values(positions: Tensor | None) -> None:
+    # A tensor on the meta device has none: anything that would wait for a GPU's answer raises.
+    module = LearnedPositionalEmbedding(10, 6, device="meta")
+    out = module(torch.zeros(2, 5, 6, device="meta"), positions=positions)
+    assert out.is_meta and out.shape == (2, 5, 6)
+
+
+# -- 9. bad input ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("args", "kwargs", "error", "words"),
+    [
+        ((0, 6), {}, ValueError, ["max_seq_len", "0", "at least 1"]),
+        ((-10, 6), {}, ValueError, ["max_seq_len", "-10", "at least 1"]),
+        ((10.0, 6), {}, TypeError, ["max_seq_len", "10.0", "float", "int"]),
+        ((True, 6), {}, TypeError, ["max_seq_len", "True", "bool", "int"]),
+        ((10, 0), {}, ValueError, ["d_model", "0", "at least 1"]),
+        ((10, -6), {}, ValueError, ["d_model", "-6", "at least 1"]),
+        ((10, "6"), {}, TypeError, ["d_model", "'6'", "str", "int"]),
+        ((10, 6), {"init_std": -1.0}, ValueError, ["init_std", "-1.0", "at least 0"]),
+        ((10, 6), {"init_std": math.inf}, ValueError, ["init_std", "inf", "finite"]),
+        ((10, 6), {"init_std": None}, TypeError, ["init_std", "None", "NoneType", "number"]),
+    ],
+    ids=str,
+)
+def test_bad_arguments_are_named_with_value_and_limit(
+    args: tuple[Any, ...], kwargs: dict[str, Any], error: type[Exception], words: list[str]
+) -> None:
+    with pytest.raises(error) as caught:
+        LearnedPositionalEmbedding(*args, **kwargs)
+    for word in words:
+        assert word in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("x", "kwargs", "error", "words"),
+    [
+        ([[1.0]], {}, TypeError, ["x", "list", "tensor", "(batch, seq_len, d_model)"]),
+        (zeros(1, 3, 6).long(), {}, TypeError, ["x", "int64", "floating point"]),
+        (zeros(1, 3, 6)[0], {}, ValueError, ["x", "(3, 6)", "2 dim", "(batch, seq_len, d_model)"]),
+        (zeros(1, 3, 8), {}, ValueError, ["x", "d_model = 6", "got 8", "(1, 3, 8)"]),
+        (zeros(1, 3, 1), {}, ValueError, ["x", "d_model = 6", "got 1", "(1, 3, 1)"]),
+        (zeros(1, 11, 6), {}, ValueError, ["seq_len", "11", "max_seq_len = 10"]),
+        (zeros(1, 3, 6), {"start": 8}, ValueError, ["start", "8 + 3", "max_seq_len = 10"]),
+        (zeros(1, 3, 6), {"start": -1}, ValueError, ["start", "-1", "at least 0"]),
+        (zeros(1, 3, 6), {"start": 1.5}, TypeError, ["start", "1.5", "float", "int"]),
+        (zeros(1, 3, 6), {"start": True}, TypeError, ["start", "True", "bool", "int"]),
+        (zeros(1, 3, 6), {"start": None}, TypeError, ["start", "None", "NoneType", "int"]),
+        (zeros(1, 3, 6), {"positions": [0, 1, 2]}, TypeError, ["positions", "list", "tensor"]),
+        (zeros(1, 3, 6), {"positions": torch.zeros(3)}, TypeError, ["positions", "float32", "int"]),
+        (zeros(2, 3, 6), {"positions": torch.arange(4)}, ValueError, ["positions", "(4,)", "(3,)"]),
+        (zeros(2, 3, 6), {"positions": torch.arange(1)}, ValueError, ["positions", "(1,)", "(3,)"]),
+        (
+            zeros(2, 3, 6),
+            {"positions": torch.zeros(3, 2).long()},
+            ValueError,
+            ["positions", "(3, 2)", "(2, 3)"],
+        ),
+    ],
+)
+def test_bad_input_is_named_with_value_and_limit(
+    x: Any, kwargs: dict[str, Any], error: type[Exception], words: list[str]
+) -> None:
+    with pytest.raises(error) as caught:
+        LearnedPositionalEmbedding(10, 6)(x, **kwargs)
+    for word in words:
+        assert word in str(caught.value)
+
+
+@pytest.mark.parametrize("shape", [(0, 5), (2, 0), (0, 0)], ids=str)
+def test_an_empty_batch_or_sequence_gives_an_empty_output(shape: tuple[int, int]) -> None:
+    module = LearnedPositionalEmbedding(10, 6)
+    assert module(zeros(*shape, 6)).shape == (*shape, 6)
+    assert module(zeros(*shape, 6), positions=torch.arange(shape[1])).shape == (*shape, 6)
+
+
+# -- 10. no shared state --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kwargs", [{}, {"positions": torch.arange(5)}], ids=["slice", "lookup"])
+def test_the_forward_pass_changes_neither_x_nor_the_table(kwargs: dict[str, Any]) -> None:
+    module, x = LearnedPositionalEmbedding(10, 6), torch.randn(1, 5, 6)
+    before, table = x.clone(), module.embedding.weight.detach().clone()
+    with torch.no_grad():
+        out = module(x, **kwargs)
+        assert torch.equal(x, before)
+        out.zero_()
+    assert torch.equal(x, before)
+    assert torch.equal(module.embedding.weight, table)
+
+
+def test_two_instances_share_nothing() -> None:
+    one, two = LearnedPositionalEmbedding(10, 6), LearnedPositionalEmbedding(10, 6)
+    before = two.embedding.weight.detach().clone()
+    one.embedding.weight.data.zero_()
+    assert torch.equal(two.embedding.weight, before)
+
+
+def by_torch_save(module: nn.Module) -> nn.Module:
+    file = io.BytesIO()
+    torch.save(module, file)
+    file.seek(0)
+    loaded: nn.Module = torch.load(file, weights_only=False)
+    return loaded
+
+
+@pytest.mark.parametrize(
+    "copied",
+    [copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m)), by_torch_save],
+    ids=["deepcopy", "pickle", "torch.save"],
+)
+def test_a_copy_computes_the_same_and_shares_no_memory(copied: Any) -> None:
+    module = LearnedPositionalEmbedding(10, 6, init_std=0.5)
+    twin = copied(module)
+    assert torch.equal(twin(zeros(1, 3, 6)), module(zeros(1, 3, 6)))
+    assert twin.init_std == 0.5
+    before = module(zeros(1, 3, 6))
+    twin.embedding.weight.data.zero_()
+    assert torch.equal(module(zeros(1, 3, 6)), before)
+
+
+def test_a_state_dict_goes_through_a_file_that_may_hold_tensors_only() -> None:
+    module, other = LearnedPositionalEmbedding(10, 6), LearnedPositionalEmbedding(10, 6)
+    file = io.BytesIO()
+    torch.save(module.state_dict(), file)
+    file.seek(0)
+    other.load_state_dict(torch.load(file, weights_only=True))
+    assert torch.equal(other.embedding.weight, module.embedding.weight)
+
+
+def test_a_checkpoint_of_another_length_is_refused() -> None:
+    # A learned row has no formula behind it: it cannot be made up, and none may be dropped.
+    with pytest.raises(RuntimeError, match="size mismatch"):
+        LearnedPositionalEmbedding(12, 6).load_state_dict(
+            LearnedPositionalEmbedding(10, 6).state_dict()
+        )

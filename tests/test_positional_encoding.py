@@ -1,0 +1,806 @@
+"""PositionalEncoding: each promise of the contract, lines 1 and 4 to 10."""
+
+from __future__ import annotations
+
+import copy
+import io
+import math
+import pickle
+from collections.abc import Iterator
+from typing import Any
+
+import mpmath
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from simplellm import PositionalEncoding, sinusoidal_encoding
+
+quick = settings(max_examples=40, deadline=None, database=None)
+
+EVEN_WIDTHS = st.integers(1, 12).map(lambda half: 2 * half)
+DTYPES = [torch.float64, torch.float32, torch.bfloat16, torch.float16]
+INTEGERS = [
+    torch.uint8,
+    torch.uint16,
+    torch.uint32,
+    torch.uint64,
+    torch.int8,
+    torch.int16,
+    torch.int32,
+    torch.int64,
+]
+State = dict[str, Any]
+
+
+def exact_rows(positions: list[int], d_model: int, base: float = 10_000.0) -> Tensor:
+    """The formula at 40 digits, rounded to float64 only at the end: ``(len, d_model)``."""
+    rows: list[list[float]] = []
+    with mpmath.workdps(40):
+        rates = [mpmath.mpf(base) ** (-mpmath.mpf(2 * i) / d_model) for i in range(d_model // 2)]
+        for position in positions:
+            row: list[float] = []
+            for rate in rates:
+                row += [float(mpmath.sin(position * rate)), float(mpmath.cos(position * rate))]
+            rows.append(row)
+    return torch.tensor(rows, dtype=torch.float64)
+
+
+def zeros(batch: int, seq_len: int, d_model: int, dtype: torch.dtype | None = None) -> Tensor:
+    """Added to zeros, the position rows are what comes out."""
+    return torch.zeros(batch, seq_len, d_model, dtype=dtype)
+
+
+# -- 1. initialisation, and the attributes of the interface ---------------------------------------
+
+
+def test_the_attributes_are_those_of_the_interface() -> None:
+    module = PositionalEncoding(8, 16)
+    assert module.pe.shape == (1, 16, 8)
+    assert module.pe.dtype == torch.float32
+    assert (module.d_model, module.max_seq_len) == (8, 16)
+    with pytest.raises(TypeError):
+        PositionalEncoding(8, 16, 500.0)
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_reset_parameters_restores_the_buffer_after_to_empty_on_the_meta_device(
+    dtype: torch.dtype,
+) -> None:
+    module = PositionalEncoding(8, 16, base=500.0, device="meta", dtype=dtype)
+    assert module.pe.is_meta
+    module.to_empty(device="cpu")
+    module.pe.fill_(7.0)  # what fresh memory may hold
+    module.reset_parameters()
+    assert torch.equal(module.pe, PositionalEncoding(8, 16, base=500.0, dtype=dtype).pe)
+
+
+def test_skip_init_leaves_a_module_that_reset_parameters_completes() -> None:
+    module = nn.utils.skip_init(PositionalEncoding, 8, 16)
+    module.reset_parameters()
+    assert torch.equal(module.pe, PositionalEncoding(8, 16).pe)
+
+
+def test_the_base_can_be_chosen() -> None:
+    expected = exact_rows(list(range(16)), 8, 500.0).float()
+    torch.testing.assert_close(PositionalEncoding(8, 16, base=500).pe[0], expected)
+
+
+# -- 4. table accuracy ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("d_model", [2, 64, 512])
+def test_the_table_is_within_1e_6_of_the_formula_at_position_100_000(d_model: int) -> None:
+    exact = exact_rows([100_000], d_model)[0]
+    if d_model <= 64:  # a longer table of 512 columns would be 200 MB
+        stored = PositionalEncoding(d_model, 100_001).pe[0, -1]
+        assert stored.dtype == torch.float32
+        assert (stored.double() - exact).abs().max() < 1e-6
+    further = PositionalEncoding(d_model, 1)(zeros(1, 1, d_model), start=100_000)[0, 0]
+    assert further.dtype == torch.float32
+    assert (further.double() - exact).abs().max() < 1e-6
+
+
+def test_the_whole_table_is_the_formula_rounded_to_float32() -> None:
+    table = PositionalEncoding(32, 3000).pe[0].double()
+    exact = exact_rows(list(range(0, 3000, 7)), 32)
+    # Half the spacing of float32 below 1.
+    assert (table[::7] - exact).abs().max() <= 2**-25 + 1e-12
+
+
+@pytest.mark.parametrize("batch", [1, 3, 5])
+def test_row_p_is_added_at_position_p_of_every_sequence(batch: int) -> None:
+    # The batch axis is 5 long too once: a table indexed by it would still have the right shape.
+    expected = exact_rows(list(range(5)), 6).float().expand(batch, 5, 6)
+    torch.testing.assert_close(PositionalEncoding(6, 9)(zeros(batch, 5, 6)), expected)
+
+
+def test_the_encoding_is_added_to_what_is_there() -> None:
+    x = torch.randn(2, 5, 6)
+    module = PositionalEncoding(6, 9)
+    assert torch.equal(module(x), x + module.pe[:, :5, :])
+
+
+def test_a_float64_module_holds_the_same_numbers() -> None:
+    # One table for every dtype: rounded to float32 first, whatever comes after.
+    table = PositionalEncoding(32, 300).pe
+    assert torch.equal(PositionalEncoding(32, 300, dtype=torch.float64).pe, table.double())
+    assert torch.equal(PositionalEncoding(32, 300).double().pe, table.double())
+    assert torch.equal(PositionalEncoding(32, 300, dtype=torch.float16).pe, table.half())
+
+
+# -- 5. buffer ------------------------------------------------------------------------------------
+
+
+def test_pe_is_in_the_state_dict_and_not_among_the_parameters() -> None:
+    module = PositionalEncoding(8, 16)
+    assert list(module.state_dict()) == ["pe"]
+    assert list(module.parameters()) == []
+    assert [name for name, _ in module.named_buffers()] == ["pe"]
+
+
+def test_pe_has_no_gradient() -> None:
+    module = PositionalEncoding(8, 16)
+    x = zeros(2, 5, 8).requires_grad_()
+    module(x).sum().backward()
+    assert not module.pe.requires_grad
+    assert module.pe.grad is None
+    assert x.grad is not None and (x.grad == 1).all()
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_pe_moves_with_to(dtype: torch.dtype) -> None:
+    model = nn.Sequential(PositionalEncoding(8, 16))
+    assert model.to(dtype)[0].pe.dtype == dtype
+    assert model.to("meta")[0].pe.is_meta
+
+
+def test_no_optimiser_and_no_weight_decay_moves_pe() -> None:
+    model = nn.Sequential(PositionalEncoding(8, 16), nn.Linear(8, 8))
+    before = model[0].pe.clone()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=0.5, weight_decay=0.9)
+    for _ in range(3):
+        optimizer.zero_grad()
+        model(torch.randn(2, 5, 8)).square().sum().backward()
+        optimizer.step()
+    assert torch.equal(model[0].pe, before)
+
+
+@quick
+@given(d_model=EVEN_WIDTHS, own=st.integers(1, 20), saved=st.integers(1, 20))
+def test_a_checkpoint_of_another_length_loads_and_the_module_keeps_its_own(
+    d_model: int, own: int, saved: int
+) -> None:
+    module = PositionalEncoding(d_model, own)
+    before = module.pe.clone()
+    result = module.load_state_dict(PositionalEncoding(d_model, saved).state_dict())
+    assert result.missing_keys == result.unexpected_keys == []
+    assert torch.equal(module.pe, before)
+    assert module.max_seq_len == own
+
+
+def concatenated(table: Tensor) -> Tensor:
+    return torch.cat((table[..., 0::2], table[..., 1::2]), dim=-1)
+
+
+def cosine_first(table: Tensor) -> Tensor:
+    return table.unflatten(-1, (-1, 2)).flip(-1).flatten(-2)
+
+
+def tensor2tensor(table: Tensor) -> Tensor:
+    """Its frequencies end at 1 / 10 000 itself: the exponent is i / (d / 2 - 1)."""
+    _, length, d_model = table.shape
+    rates = 10_000.0 ** -(torch.arange(d_model // 2, dtype=torch.float64) / (d_model // 2 - 1))
+    angles = torch.arange(length, dtype=torch.float64)[:, None] * rates
+    return torch.stack((angles.sin(), angles.cos()), dim=-1).reshape(table.shape).to(table.dtype)
+
+
+def one_position_late(table: Tensor) -> Tensor:
+    return table.roll(-1, dims=1)
+
+
+def with_a_nan(table: Tensor) -> Tensor:
+    table = table.clone()
+    table[0, 3, 2] = math.nan
+    return table
+
+
+OTHER_TABLES = {
+    "concatenated columns": concatenated,
+    "cosine first": cosine_first,
+    "tensor2tensor's frequencies": tensor2tensor,
+    "one position late": one_position_late,
+    "scaled": lambda table: table * 0.5,
+    "zeros": torch.zeros_like,
+    "a NaN": with_a_nan,
+}
+
+
+def refusal(module: PositionalEncoding, state: State, strict: bool = True) -> str:
+    """The message with which a checkpoint is refused; the table must come through unchanged."""
+    before = module.pe.clone()
+    with pytest.raises(RuntimeError) as caught:
+        module.load_state_dict(state, strict=strict)
+    assert torch.equal(module.pe, before)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("strict", [True, False])
+@pytest.mark.parametrize("own", [8, 16, 40])
+@pytest.mark.parametrize("other", OTHER_TABLES.values(), ids=OTHER_TABLES.keys())
+def test_a_checkpoint_with_other_numbers_is_refused(other: Any, own: int, strict: bool) -> None:
+    saved = other(PositionalEncoding(64, 16).pe)
+    message = refusal(PositionalEncoding(64, own), {"pe": saved}, strict)
+    for word in ("pe", "other numbers", "base = 10000", "column order", "position", "strict=False"):
+        assert word in message
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize("base", [100.0, 9_000.0, 10_500.0, 20_000.0, 500_000.0])
+def test_a_checkpoint_with_another_base_is_refused(base: float, dtype: torch.dtype) -> None:
+    saved = PositionalEncoding(64, 128, base=base, dtype=dtype)
+    for own in (torch.float32, torch.bfloat16):
+        message = refusal(PositionalEncoding(64, 128, dtype=own), saved.state_dict())
+        assert "another base" in message
+        assert "base = 10000" in message
+
+
+@pytest.mark.parametrize(
+    ("dtype", "d_model", "length"), [(torch.float16, 8, 16), (torch.bfloat16, 16, 32)], ids=str
+)
+def test_rounding_excuses_no_more_than_itself(
+    dtype: torch.dtype, d_model: int, length: int
+) -> None:
+    # So close a base that few numbers round to another neighbour: they are other numbers still.
+    own = PositionalEncoding(d_model, length, dtype=dtype)
+    close = PositionalEncoding(d_model, length, base=10_001.0, dtype=dtype)
+    assert 0 < int((own.pe != close.pe).sum()) < 10
+    refusal(own, close.state_dict())
+
+
+@pytest.mark.parametrize("off_by", [1e-4, -1e-3, 0.5])
+def test_the_refusal_points_at_the_number_that_differs(off_by: float) -> None:
+    saved = PositionalEncoding(8, 16).pe.clone()
+    right = saved[0, 11, 5].item()
+    saved[0, 11, 5] += off_by
+    message = refusal(PositionalEncoding(8, 16), {"pe": saved})
+    assert f"{saved[0, 11, 5].item():.6g} at position 11, column 5" in message
+    assert f"{right:.6g}" in message
+
+
+def test_a_refused_checkpoint_loads_the_way_the_message_says() -> None:
+    model = nn.Sequential(PositionalEncoding(8, 16), nn.Linear(8, 8))
+    other = nn.Sequential(PositionalEncoding(8, 16, base=500.0), nn.Linear(8, 8))
+    state = other.state_dict()
+    with pytest.raises(RuntimeError, match=r"0\.pe"):
+        model.load_state_dict(state)
+    del state["0.pe"]
+    model.load_state_dict(state, strict=False)
+    assert torch.equal(model[1].weight, other[1].weight)
+    assert torch.equal(model[0].pe, PositionalEncoding(8, 16).pe)
+
+
+@pytest.mark.parametrize("own", DTYPES, ids=str)
+@pytest.mark.parametrize(
+    ("once", "back"),
+    [(dtype, dtype) for dtype in DTYPES]
+    + [(dtype, torch.float32) for dtype in (torch.bfloat16, torch.float16)]
+    + [(dtype, torch.float64) for dtype in DTYPES[1:]],
+    ids=str,
+)
+def test_a_table_that_was_rounded_once_and_cast_back_is_accepted(
+    once: torch.dtype, back: torch.dtype, own: torch.dtype
+) -> None:
+    rounded = exact_rows(list(range(300)), 16).to(once).to(back)[None]
+    module = PositionalEncoding(16, 300, dtype=own)
+    before = module.pe.clone()
+    module.load_state_dict({"pe": rounded})
+    assert torch.equal(module.pe, before)  # its own, not the rounded one
+
+
+def test_a_table_by_the_usual_float32_recipe_is_accepted() -> None:
+    rates = torch.exp(torch.arange(0, 512, 2) * (-math.log(10_000.0) / 512))
+    angles = torch.arange(5000)[:, None] * rates
+    recipe = torch.stack((angles.sin(), angles.cos()), dim=-1).reshape(1, 5000, 512)
+    module = PositionalEncoding(512, 5000)
+    assert (recipe - module.pe).abs().max() > 1e-4
+    module.load_state_dict({"pe": recipe})
+    assert torch.equal(module.pe[:, -1], PositionalEncoding(512, 5000).pe[:, -1])
+
+
+def test_a_checkpoints_tensor_is_not_taken_over() -> None:
+    saved = PositionalEncoding(8, 16).pe.clone()
+    for assign in (True, False):
+        module = PositionalEncoding(8, 16)
+        module.load_state_dict({"pe": saved}, assign=assign)
+        before = module.pe.clone()
+        saved.mul_(-1).mul_(-1)
+        assert module.pe.data_ptr() != saved.data_ptr()
+        assert torch.equal(module.pe, before)
+
+
+@pytest.mark.parametrize(
+    "shape", [(16, 8), (16, 1, 8), (1, 16, 6), (2, 16, 8), (1, 1, 16, 8), (8,)], ids=str
+)
+def test_a_table_of_another_layout_is_refused_with_both_shapes(shape: tuple[int, ...]) -> None:
+    message = refusal(PositionalEncoding(8, 16), {"pe": torch.zeros(shape)})
+    assert str(shape) in message
+    assert "d_model = 8" in message
+
+
+@pytest.mark.parametrize("dtype", [torch.int64, torch.bool], ids=str)
+def test_a_table_of_integers_is_refused(dtype: torch.dtype) -> None:
+    assert "pe" in refusal(PositionalEncoding(8, 16), {"pe": torch.ones(1, 16, 8, dtype=dtype)})
+
+
+def test_a_missing_table_is_missed_unless_strict_is_off() -> None:
+    module = PositionalEncoding(8, 16)
+    assert "Missing key" in refusal(module, {})
+    assert module.load_state_dict({}, strict=False).missing_keys == ["pe"]
+
+
+def test_a_key_that_belongs_nowhere_is_reported() -> None:
+    module = PositionalEncoding(8, 16)
+    state = {"pe": module.pe, "embedding.weight": torch.zeros(16, 8)}
+    assert "Unexpected key" in refusal(module, state)
+    result = module.load_state_dict(state, strict=False)
+    assert result.unexpected_keys == ["embedding.weight"]
+
+
+def test_a_subclass_loads_what_it_adds() -> None:
+    class WithGain(PositionalEncoding):
+        def __init__(self) -> None:
+            super().__init__(8, 16)
+            self.gain = nn.Parameter(torch.ones(1))
+
+    trained, fresh = WithGain(), WithGain()
+    trained.gain.data.fill_(3.0)
+    fresh.load_state_dict(trained.state_dict())
+    assert fresh.gain.item() == 3.0
+
+
+def test_load_hooks_run() -> None:
+    module, ran = PositionalEncoding(8, 16), []
+    module.register_load_state_dict_pre_hook(lambda *args: ran.append("before"))
+    module.register_load_state_dict_post_hook(lambda *args: ran.append("after"))
+    module.load_state_dict(module.state_dict())
+    assert ran == ["before", "after"]
+
+
+def test_a_checkpoint_completes_a_module_that_was_built_on_the_meta_device() -> None:
+    state = PositionalEncoding(8, 16).state_dict()
+    expected = PositionalEncoding(8, 20).pe
+    assigned = PositionalEncoding(8, 20, device="meta")
+    assigned.load_state_dict(state, assign=True)
+    assert torch.equal(assigned.pe, expected)
+    emptied = PositionalEncoding(8, 20, device="meta").to_empty(device="cpu")
+    emptied.pe.fill_(7.0)  # what fresh memory may hold
+    emptied.load_state_dict(state)
+    assert torch.equal(emptied.pe, expected)
+
+
+@pytest.fixture
+def another_default_device() -> Iterator[None]:
+    """Stands for `torch.set_default_device("cuda")`, as in many notebooks."""
+    torch.set_default_device("meta")
+    yield
+    torch.set_default_device(None)
+
+
+def test_loading_and_computing_do_not_depend_on_the_default_device(
+    another_default_device: None,
+) -> None:
+    module = PositionalEncoding(8, 16, device="cpu")
+    module.load_state_dict(PositionalEncoding(8, 20, device="cpu").state_dict())
+    x = torch.zeros(1, 20, 8, device="cpu")
+    expected = exact_rows_on_cpu()
+    assert torch.equal(module(x)[0], expected)
+    assert torch.equal(module(x, positions=torch.arange(20, device="cpu"))[0], expected)
+
+
+def exact_rows_on_cpu() -> Tensor:
+    with torch.device("cpu"):
+        return exact_rows(list(range(20)), 8).float()
+
+
+# -- 6. length ------------------------------------------------------------------------------------
+
+
+@quick
+@given(d_model=EVEN_WIDTHS, max_seq_len=st.integers(1, 20), data=st.data())
+def test_up_to_max_seq_len_the_table_is_sliced(
+    d_model: int, max_seq_len: int, data: st.DataObject
+) -> None:
+    seq_len = data.draw(st.integers(0, max_seq_len))
+    module = PositionalEncoding(d_model, max_seq_len)
+    module.pe.copy_(torch.arange(module.pe.numel()).reshape(module.pe.shape))
+    assert torch.equal(module(zeros(1, seq_len, d_model)), module.pe[:, :seq_len, :])
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize("base", [10_000.0, 500.0])
+def test_past_the_table_come_the_rows_a_longer_table_would_hold(
+    dtype: torch.dtype, base: float
+) -> None:
+    short = PositionalEncoding(16, 5, base=base, dtype=dtype)
+    longer = PositionalEncoding(16, 3000, base=base, dtype=dtype)
+    for start, seq_len in [(0, 6), (4, 2), (5, 1), (5, 7), (2990, 10), (0, 3000)]:
+        rows = short(zeros(1, seq_len, 16, dtype), start=start)
+        assert rows.dtype == dtype
+        assert torch.equal(rows, longer.pe[:, start : start + seq_len, :])
+
+
+def test_going_past_the_table_leaves_it_as_it_was() -> None:
+    module = PositionalEncoding(8, 4)
+    module(zeros(1, 9, 8))
+    assert module.pe.shape == (1, 4, 8)
+    assert module.max_seq_len == 4
+
+
+# -- 7. positions ---------------------------------------------------------------------------------
+
+
+@quick
+@given(
+    d_model=EVEN_WIDTHS,
+    max_seq_len=st.integers(1, 12),
+    lengths=st.lists(st.integers(0, 6), min_size=1, max_size=5),
+    start=st.integers(0, 8),
+)
+def test_chunked_equals_whole(
+    d_model: int, max_seq_len: int, lengths: list[int], start: int
+) -> None:
+    module = PositionalEncoding(d_model, max_seq_len)
+    x = torch.randn(2, sum(lengths), d_model)
+    chunks, done = [], 0
+    for length in lengths:
+        chunks.append(module(x[:, done : done + length], start=start + done))
+        done += length
+    assert torch.equal(torch.cat(chunks, dim=1), module(x, start=start))
+
+
+@quick
+@given(start=st.integers(0, 30), seq_len=st.integers(0, 8))
+def test_start_moves_the_window(start: int, seq_len: int) -> None:
+    # Past the end of a table of 10 an empty slice would broadcast, or raise.
+    out = PositionalEncoding(6, 10)(zeros(2, seq_len, 6), start=start)
+    expected = exact_rows(list(range(start, start + seq_len)), 6).float().reshape(seq_len, 6)
+    assert out.shape == (2, seq_len, 6)
+    torch.testing.assert_close(out, expected.expand(2, seq_len, 6), rtol=0, atol=1e-7)
+
+
+@pytest.mark.parametrize("start", [9, 10, 11, 1000])
+def test_one_token_at_and_past_the_end_gets_a_row(start: int) -> None:
+    out = PositionalEncoding(6, 10)(zeros(1, 1, 6), start=start)
+    assert out.shape == (1, 1, 6)
+    torch.testing.assert_close(out[0], exact_rows([start], 6).float(), rtol=0, atol=1e-7)
+
+
+@quick
+@given(
+    positions=st.lists(st.integers(-1_000_000, 1_000_000), min_size=1, max_size=6),
+    d_model=EVEN_WIDTHS,
+)
+def test_explicit_positions_may_be_any_integer(positions: list[int], d_model: int) -> None:
+    module = PositionalEncoding(d_model, 10)
+    out = module(zeros(1, len(positions), d_model), positions=torch.tensor(positions))
+    torch.testing.assert_close(
+        out[0].double(), exact_rows(positions, d_model), rtol=0, atol=2**-25 + 1e-9
+    )
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_explicit_positions_equal_the_table_bit_for_bit(dtype: torch.dtype) -> None:
+    module = PositionalEncoding(64, 2000, dtype=dtype)
+    shuffled = torch.randperm(2000)
+    out = module(zeros(1, 2000, 64, dtype), positions=shuffled)
+    assert torch.equal(out[0], module.pe[0, shuffled])
+
+
+def test_positions_may_be_one_row_for_all_or_one_row_each() -> None:
+    module = PositionalEncoding(6, 10)
+    one = torch.tensor([3, 0, 12])
+    each = torch.tensor([[3, 0, 12], [-1, -1, 2]])
+    assert torch.equal(
+        module(zeros(2, 3, 6), positions=one), module(zeros(2, 3, 6), positions=one.expand(2, 3))
+    )
+    out = module(zeros(2, 3, 6), positions=each)
+    expected = torch.stack([exact_rows(row, 6) for row in each.tolist()]).float()
+    torch.testing.assert_close(out, expected, rtol=0, atol=1e-7)
+
+
+@pytest.mark.parametrize("start", [0, 7, -5, None])
+def test_positions_win_over_start(start: Any) -> None:
+    module = PositionalEncoding(6, 10)
+    positions = torch.tensor([2, 5, 1])
+    out = module(zeros(1, 3, 6), start=start, positions=positions)
+    assert torch.equal(out[0], module.pe[0, positions])
+
+
+def test_start_and_positions_are_keyword_only() -> None:
+    with pytest.raises(TypeError):
+        PositionalEncoding(6, 10)(zeros(1, 3, 6), 2)
+
+
+@pytest.mark.parametrize("dtype", INTEGERS, ids=str)
+def test_positions_of_any_integer_dtype_give_the_same_rows(dtype: torch.dtype) -> None:
+    module = PositionalEncoding(6, 10)
+    positions = torch.tensor([0, 9, 100])
+    out = module(zeros(1, 3, 6), positions=positions.to(dtype))
+    assert torch.equal(out, module(zeros(1, 3, 6), positions=positions))
+
+
+# -- 8. dtype and device --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("positions", [None, torch.arange(5)], ids=["table", "formula"])
+@pytest.mark.parametrize("of_tokens", DTYPES, ids=str)
+@pytest.mark.parametrize("of_table", DTYPES, ids=str)
+def test_the_output_has_the_tokens_dtype(
+    of_table: torch.dtype, of_tokens: torch.dtype, positions: Tensor | None
+) -> None:
+    module = PositionalEncoding(6, 10, dtype=of_table)
+    assert module(zeros(1, 5, 6, of_tokens), positions=positions).dtype == of_tokens
+    if positions is None:
+        assert module(zeros(1, 15, 6, of_tokens)).dtype == of_tokens
+
+
+def half_spacing(values: Tensor, dtype: torch.dtype) -> Tensor:
+    """Half the distance between neighbours of ``values`` in ``dtype``: the least rounding error."""
+    _, exponent = torch.frexp(values)
+    digits = {torch.bfloat16: 8, torch.float16: 11}[dtype]
+    smallest = math.log2(torch.finfo(dtype).smallest_normal) + 1
+    return 2.0 ** (exponent.double().clamp(min=smallest) - digits - 1)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)
+def test_in_low_precision_the_table_is_the_rounded_exact_value(dtype: torch.dtype) -> None:
+    positions = [*range(64), 257, 2048, 4095]  # bfloat16 has no 257, float16 no 4095
+    exact = exact_rows(positions, 64)
+    allowed = half_spacing(exact, dtype) + 2**-25  # once to float32, once more to the short one
+    built = PositionalEncoding(64, 4096, dtype=dtype)
+    moved = PositionalEncoding(64, 4096).to(dtype)
+    cast = PositionalEncoding(64, 4096)(zeros(1, 4096, 64, dtype))
+    computed = PositionalEncoding(64, 2, dtype=dtype)(zeros(1, 4096, 64, dtype))
+    given_explicitly = PositionalEncoding(64, 2)(
+        zeros(1, len(positions), 64, dtype), positions=torch.tensor(positions)
+    )
+    for rows in (built.pe, moved.pe, cast, computed):
+        assert ((rows[0, positions].double() - exact).abs() <= allowed).all()
+    assert ((given_explicitly[0].double() - exact).abs() <= allowed).all()
+
+
+def test_all_rows_of_a_bfloat16_table_are_distinct() -> None:
+    # Computed in bfloat16 only 769 of 4096 would be.
+    assert len(PositionalEncoding(64, 4096, dtype=torch.bfloat16).pe[0].unique(dim=0)) == 4096
+
+
+@pytest.mark.parametrize("through", [torch.bfloat16, torch.float16], ids=str)
+def test_a_detour_through_low_precision_leaves_no_trace(through: torch.dtype) -> None:
+    model = nn.Sequential(PositionalEncoding(8, 100))
+    expected = model[0].pe.clone()
+    assert torch.equal(model.to(through).float()[0].pe, expected)
+
+
+@pytest.mark.parametrize("positions", [None, torch.arange(20)], ids=["range", "explicit"])
+@pytest.mark.parametrize("low", [torch.bfloat16, torch.float16], ids=str)
+def test_autocast_changes_no_bit_of_the_encoding(
+    low: torch.dtype, positions: Tensor | None
+) -> None:
+    module, x = PositionalEncoding(64, 10), torch.randn(1, 20, 64)
+    expected = module(x, positions=positions)
+    with torch.autocast("cpu", dtype=low):
+        got = module(x, positions=positions)
+    assert got.dtype == torch.float32
+    assert torch.equal(got, expected)
+
+
+class WaitsForTheDevice(TorchDispatchMode):
+    """Collects what would make the host wait for a GPU: values read, blocking copies across."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[str] = []
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        result = func(*args, **kwargs)
+        name = str(func)
+        if "_local_scalar_dense" in name or "nonzero" in name:
+            self.seen.append(name)
+        if "_to_copy" in name and not kwargs.get("non_blocking", False):
+            if args[0].device != result.device:
+                self.seen.append(name)
+        return result
+
+
+@pytest.mark.parametrize(
+    ("seq_len", "positions"),
+    [(5, None), (20, None), (5, torch.arange(5, device="meta"))],
+    ids=["table", "past it", "explicit"],
+)
+def test_the_forward_pass_never_waits_for_the_device(
+    seq_len: int, positions: Tensor | None
+) -> None:
+    # The meta device stands in for a GPU: it has no values, so reading one raises.
+    module = PositionalEncoding(6, 10, device="meta")
+    x = torch.zeros(2, seq_len, 6, device="meta")
+    with WaitsForTheDevice() as waits:
+        out = module(x, positions=positions)
+    assert out.is_meta and out.shape == x.shape
+    assert waits.seen == []
+
+
+@pytest.mark.filterwarnings("ignore")  # torch.compile's own
+@pytest.mark.parametrize("dynamic", [None, True])
+def test_the_formula_compiles_without_a_graph_break(dynamic: bool | None) -> None:
+    torch.compiler.reset()
+    for base in (10_000.0, 500.0):  # the second one makes dynamo treat the base as a variable
+        module = PositionalEncoding(6, 10, base=base)
+        compiled = torch.compile(module, fullgraph=True, dynamic=dynamic, backend="eager")
+        assert torch.equal(compiled(zeros(1, 20, 6)), module(zeros(1, 20, 6)))
+        positions = torch.tensor([3, -1, 40])
+        assert torch.equal(
+            compiled(zeros(1, 3, 6), positions=positions),
+            module(zeros(1, 3, 6), positions=positions),
+        )
+
+
+# -- 9. bad input ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("args", "kwargs", "error", "words"),
+    [
+        ((7, 10), {}, ValueError, ["d_model", "7", "even", "sine and a cosine", "6 or 8"]),
+        ((0, 10), {}, ValueError, ["d_model", "0", "at least 1"]),
+        ((-2, 10), {}, ValueError, ["d_model", "-2", "at least 1"]),
+        ((6.0, 10), {}, TypeError, ["d_model", "6.0", "float", "int"]),
+        ((6, 0), {}, ValueError, ["max_seq_len", "0", "at least 1"]),
+        ((6, -10), {}, ValueError, ["max_seq_len", "-10", "at least 1"]),
+        ((6, 10.0), {}, TypeError, ["max_seq_len", "10.0", "float", "int"]),
+        ((6, True), {}, TypeError, ["max_seq_len", "True", "bool", "int"]),
+        ((6, 10), {"base": 0.0}, ValueError, ["base", "0.0", "positive"]),
+        ((6, 10), {"base": -1}, ValueError, ["base", "-1", "positive"]),
+        ((6, 10), {"base": math.inf}, ValueError, ["base", "inf", "finite"]),
+        ((6, 10), {"base": math.nan}, ValueError, ["base", "nan", "finite"]),
+        ((6, 10), {"base": None}, TypeError, ["base", "None", "NoneType", "number"]),
+    ],
+    ids=str,
+)
+def test_bad_arguments_are_named_with_value_and_limit(
+    args: tuple[Any, ...], kwargs: dict[str, Any], error: type[Exception], words: list[str]
+) -> None:
+    with pytest.raises(error) as caught:
+        PositionalEncoding(*args, **kwargs)
+    for word in words:
+        assert word in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("x", "kwargs", "error", "words"),
+    [
+        ([[1.0]], {}, TypeError, ["x", "list", "tensor", "(batch, seq_len, d_model)"]),
+        (zeros(1, 3, 6).long(), {}, TypeError, ["x", "int64", "floating point"]),
+        (zeros(1, 3, 6)[0], {}, ValueError, ["x", "(3, 6)", "2 dim", "(batch, seq_len, d_model)"]),
+        (zeros(1, 3, 6)[None], {}, ValueError, ["x", "(1, 1, 3, 6)", "4 dim"]),
+        (zeros(1, 3, 8), {}, ValueError, ["x", "d_model = 6", "got 8", "(1, 3, 8)"]),
+        (zeros(1, 3, 1), {}, ValueError, ["x", "d_model = 6", "got 1", "(1, 3, 1)"]),
+        (zeros(1, 3, 6), {"start": -1}, ValueError, ["start", "-1", "at least 0"]),
+        (zeros(1, 3, 6), {"start": 1.5}, TypeError, ["start", "1.5", "float", "int"]),
+        (zeros(1, 3, 6), {"start": True}, TypeError, ["start", "True", "bool", "int"]),
+        (zeros(1, 3, 6), {"start": None}, TypeError, ["start", "None", "NoneType", "int"]),
+        (zeros(1, 3, 6), {"positions": [0, 1, 2]}, TypeError, ["positions", "list", "tensor"]),
+        (zeros(1, 3, 6), {"positions": torch.zeros(3)}, TypeError, ["positions", "float32", "int"]),
+        (
+            zeros(1, 3, 6),
+            {"positions": torch.zeros(3).bool()},
+            TypeError,
+            ["positions", "bool", "int"],
+        ),
+        (
+            zeros(2, 3, 6),
+            {"positions": torch.arange(4)},
+            ValueError,
+            ["positions", "(4,)", "(3,)", "(2, 3)"],
+        ),
+        (
+            zeros(2, 3, 6),
+            {"positions": torch.arange(1)},
+            ValueError,
+            ["positions", "(1,)", "(3,)", "(2, 3)"],
+        ),
+        (
+            zeros(2, 3, 6),
+            {"positions": torch.zeros(3, 2).long()},
+            ValueError,
+            ["positions", "(3, 2)", "(2, 3)"],
+        ),
+        (
+            zeros(2, 3, 6),
+            {"positions": torch.tensor(1)},
+            ValueError,
+            ["positions", "()", "(3,)", "(2, 3)"],
+        ),
+        (
+            zeros(2, 3, 6),
+            {"positions": torch.zeros(2, 3, 6).long()},
+            ValueError,
+            ["positions", "(2, 3, 6)"],
+        ),
+    ],
+)
+def test_bad_input_is_named_with_value_and_limit(
+    x: Any, kwargs: dict[str, Any], error: type[Exception], words: list[str]
+) -> None:
+    with pytest.raises(error) as caught:
+        PositionalEncoding(6, 10)(x, **kwargs)
+    for word in words:
+        assert word in str(caught.value)
+
+
+@pytest.mark.parametrize("shape", [(0, 5), (2, 0), (0, 0)], ids=str)
+@pytest.mark.parametrize("start", [0, 10, 99])
+def test_an_empty_batch_or_sequence_gives_an_empty_output(
+    shape: tuple[int, int], start: int
+) -> None:
+    module = PositionalEncoding(6, 10)
+    assert module(zeros(*shape, 6), start=start).shape == (*shape, 6)
+    positions = torch.arange(shape[1])
+    assert module(zeros(*shape, 6), positions=positions).shape == (*shape, 6)
+
+
+# -- 10. no shared state --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("grad", [True, False])
+def test_the_forward_pass_changes_neither_x_nor_the_table(grad: bool) -> None:
+    module, x = PositionalEncoding(6, 10), torch.randn(1, 5, 6)
+    before, table = x.clone(), module.pe.clone()
+    with torch.set_grad_enabled(grad):
+        for kwargs in ({}, {"start": 8}, {"positions": torch.arange(5)}):
+            out = module(x, **kwargs)
+            assert torch.equal(x, before)
+            out.zero_()
+            assert torch.equal(x, before)
+            assert torch.equal(module.pe, table)
+
+
+def test_two_instances_share_nothing() -> None:
+    one, two = PositionalEncoding(6, 10), PositionalEncoding(6, 10)
+    one.pe.zero_()
+    assert torch.equal(two.pe[0], sinusoidal_encoding(torch.arange(10), 6).float())
+    assert torch.equal(PositionalEncoding(6, 10).pe, two.pe)
+
+
+def by_torch_save(module: nn.Module) -> nn.Module:
+    file = io.BytesIO()
+    torch.save(module, file)
+    file.seek(0)
+    loaded: nn.Module = torch.load(file, weights_only=False)
+    return loaded
+
+
+@pytest.mark.parametrize(
+    "copied",
+    [copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m)), by_torch_save],
+    ids=["deepcopy", "pickle", "torch.save"],
+)
+def test_a_copy_computes_the_same_and_shares_no_memory(copied: Any) -> None:
+    module = PositionalEncoding(6, 10, base=500.0)
+    twin = copied(module)
+    for kwargs in ({}, {"start": 20}, {"positions": torch.tensor([3, -1, 4])}):
+        assert torch.equal(twin(zeros(1, 3, 6), **kwargs), module(zeros(1, 3, 6), **kwargs))
+    table = module.pe.clone()
+    twin.pe.zero_()
+    assert torch.equal(module.pe, table)
+
+
+def test_a_state_dict_goes_through_a_file_that_may_hold_tensors_only() -> None:
+    file = io.BytesIO()
+    torch.save(PositionalEncoding(6, 10).state_dict(), file)
+    file.seek(0)
+    PositionalEncoding(6, 10).load_state_dict(torch.load(file, weights_only=True))

@@ -1,0 +1,477 @@
+"""TokenEmbedding: each promise of the contract, lines 1 to 3 and 8 to 10."""
+
+from __future__ import annotations
+
+import copy
+import io
+import math
+import pickle
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+from torch.nn.modules.module import register_module_forward_hook
+
+from simplellm import TokenEmbedding
+
+quick = settings(max_examples=40, deadline=None, database=None)
+
+IDS = torch.tensor([[1, 15, 234, 89, 2]])  # the running example; 1 is BOS, 2 is EOS
+
+
+def ones(vocab_size: int, d_model: int, **kwargs: object) -> TokenEmbedding:
+    """A table of ones, so that the arithmetic of the layer is what comes out."""
+    tokens = TokenEmbedding(vocab_size, d_model, **kwargs)
+    nn.init.ones_(tokens.embedding.weight)
+    return tokens
+
+
+def looks_like_normal(table: Tensor, std: float) -> bool:
+    """Mean, spread and shape as N(0, std) would have them, each within 5 standard errors."""
+    z, n = table.detach().double().flatten() / std, table.numel()
+    # The share within one std is 0.683 for a normal and 0.577 for a uniform of equal spread.
+    return bool(
+        z.mean().abs() < 5 / math.sqrt(n)
+        and (z.std() - 1).abs() < 5 / math.sqrt(2 * n)
+        and ((z.abs() < 1).double().mean() - 0.6827).abs() < 5 * 0.4654 / math.sqrt(n)
+        and z.abs().max() > 3
+    )
+
+
+# -- 1. initialisation ----------------------------------------------------------------------------
+
+
+def test_the_table_starts_from_a_normal_distribution_of_std_0_02() -> None:
+    torch.manual_seed(0)
+    assert looks_like_normal(TokenEmbedding(500, 256).embedding.weight, 0.02)
+
+
+@pytest.mark.parametrize("init_std", [0.001, 0.125, 1, 3.0])
+def test_init_std_sets_the_tables_spread(init_std: float) -> None:
+    torch.manual_seed(1)
+    tokens = TokenEmbedding(500, 128, init_std=init_std)
+    assert looks_like_normal(tokens.embedding.weight, init_std)
+    tokens.reset_parameters()
+    assert looks_like_normal(tokens.embedding.weight, init_std)
+
+
+def test_init_std_zero_gives_a_table_of_zeros() -> None:
+    assert not TokenEmbedding(5, 4, init_std=0).embedding.weight.any()
+
+
+def test_reset_parameters_restores_the_table_after_to_empty_on_the_meta_device() -> None:
+    tokens = TokenEmbedding(500, 256, device="meta")
+    assert tokens.embedding.weight.is_meta
+    tokens.to_empty(device="cpu")
+    nn.init.constant_(tokens.embedding.weight, 7.0)  # what fresh memory may hold
+    torch.manual_seed(2)
+    tokens.reset_parameters()
+    assert looks_like_normal(tokens.embedding.weight, 0.02)
+    assert tokens.embedding.weight.requires_grad
+
+
+def test_skip_init_works() -> None:
+    tokens = nn.utils.skip_init(TokenEmbedding, 256, 8)
+    assert tokens.embedding.weight.shape == (256, 8)
+
+
+def test_the_same_seed_gives_the_same_table_and_each_reset_another() -> None:
+    torch.manual_seed(3)
+    first = TokenEmbedding(20, 4)
+    torch.manual_seed(3)
+    second = TokenEmbedding(20, 4)
+    assert torch.equal(first.embedding.weight, second.embedding.weight)
+    second.reset_parameters()
+    assert not torch.equal(first.embedding.weight, second.embedding.weight)
+
+
+def test_the_attributes_are_those_of_the_interface() -> None:
+    tokens = TokenEmbedding(256, 64)
+    assert isinstance(tokens.embedding, nn.Embedding)
+    assert tokens.embedding.weight.shape == (256, 64)
+    assert tokens.d_model == 64
+    assert [name for name, _ in tokens.named_parameters()] == ["embedding.weight"]
+    assert list(tokens.state_dict()) == ["embedding.weight"]
+
+
+# -- 2. scale -------------------------------------------------------------------------------------
+
+
+@quick
+@given(d_model=st.integers(1, 700), double=st.booleans())
+def test_the_output_is_scaled_by_exactly_the_root_of_d_model(d_model: int, double: bool) -> None:
+    dtype = torch.float64 if double else torch.float32
+    out = ones(4, d_model, dtype=dtype)(torch.tensor([[3, 0]]))
+    assert out.shape == (1, 2, d_model)
+    assert (out == torch.tensor(d_model**0.5, dtype=dtype)).all()
+
+
+@quick
+@given(d_model=st.integers(1, 700), times=st.integers(1, 4))
+def test_the_gradient_is_scaled_by_exactly_the_root_of_d_model(d_model: int, times: int) -> None:
+    tokens = ones(4, d_model, dtype=torch.float64)
+    tokens(torch.tensor([[3] * times])).sum().backward()
+    grad = tokens.embedding.weight.grad
+    assert grad is not None
+    torch.testing.assert_close(
+        grad[3], torch.full_like(grad[3], times * d_model**0.5), rtol=1e-15, atol=0
+    )
+    assert not grad[:3].any()  # gradients reach only the rows used
+
+
+@pytest.mark.parametrize("d_model", [1, 6, 64])
+def test_scale_false_switches_it_off_for_output_and_gradient(d_model: int) -> None:
+    tokens = ones(4, d_model, scale=False)
+    out = tokens(torch.tensor([[3, 0]]))
+    out.sum().backward()
+    grad = tokens.embedding.weight.grad
+    assert grad is not None
+    assert (out == 1).all()
+    assert grad[:, 0].tolist() == [1.0, 0.0, 0.0, 1.0]
+
+
+def test_a_lookup_is_a_product_with_one_hot_rows() -> None:
+    tokens = TokenEmbedding(256, 64, dtype=torch.float64)
+    one_hot = nn.functional.one_hot(IDS, 256).double()
+    expected = one_hot @ tokens.embedding.weight * 8.0  # √64
+    assert torch.equal(tokens(IDS), expected)
+
+
+def test_options_are_keyword_only() -> None:
+    with pytest.raises(TypeError):
+        TokenEmbedding(10, 4, False)
+
+
+# -- 3. special tokens ----------------------------------------------------------------------------
+
+
+def train(tokens: TokenEmbedding, optimizer: torch.optim.Optimizer, ids: Tensor) -> None:
+    for _ in range(5):
+        optimizer.zero_grad()
+        (tokens(ids) - 1).square().sum().backward()
+        optimizer.step()
+
+
+def test_special_tokens_are_ordinary_rows_by_default() -> None:
+    tokens = TokenEmbedding(256, 64)
+    before = tokens.embedding.weight.detach().clone()
+    assert before[:3].any(dim=1).all()  # PAD, BOS and EOS have vectors of their own ...
+    assert len(before[:3].unique(dim=0)) == 3
+    train(tokens, torch.optim.SGD(tokens.parameters(), lr=0.01), torch.tensor([[0, 1, 2]]))
+    assert (tokens.embedding.weight[:3] != before[:3]).any(dim=1).all()  # ... and learn
+    assert torch.equal(tokens.embedding.weight[3:], before[3:])
+
+
+@pytest.mark.parametrize("padding_idx", [0, 3, 9])
+def test_padding_idx_gives_a_row_of_zeros_at_initialisation_and_after_reset(
+    padding_idx: int,
+) -> None:
+    tokens = TokenEmbedding(10, 4, padding_idx=padding_idx)
+    tokens.embedding.weight.data.fill_(5.0)
+    tokens.reset_parameters()
+    for table in (TokenEmbedding(10, 4, padding_idx=padding_idx), tokens):
+        zero_rows = (table.embedding.weight == 0).all(dim=1).nonzero().flatten()
+        assert zero_rows.tolist() == [padding_idx]
+    assert tokens.embedding.weight.requires_grad
+
+
+def test_the_padding_row_is_zero_again_after_the_meta_device() -> None:
+    tokens = TokenEmbedding(10, 4, padding_idx=3, device="meta").to_empty(device="cpu")
+    tokens.embedding.weight.data.fill_(5.0)
+    tokens.reset_parameters()
+    assert not tokens.embedding.weight[3].any()
+    assert tokens.embedding.weight[2].all()
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "options"),
+    [
+        (torch.optim.SGD, {"momentum": 0.9, "weight_decay": 0.1}),
+        (torch.optim.Adam, {"weight_decay": 0.1}),
+        (torch.optim.AdamW, {"weight_decay": 0.1}),
+    ],
+)
+def test_the_padding_row_stays_zero_through_training(
+    optimizer: type[torch.optim.Optimizer], options: dict[str, float]
+) -> None:
+    tokens = TokenEmbedding(10, 4, padding_idx=3)
+    before = tokens.embedding.weight.detach().clone()
+    trained = optimizer(tokens.parameters(), lr=0.1, **options)
+    train(tokens, trained, torch.tensor([[3, 1, 3, 2]]))
+    assert not tokens.embedding.weight[3].any()
+    assert not tokens(torch.tensor([[3]])).any()
+    assert (tokens.embedding.weight[1:3] != before[1:3]).all()
+
+
+# -- 8. dtype and device --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16, torch.float16])
+def test_the_output_has_the_tables_dtype(dtype: torch.dtype) -> None:
+    assert TokenEmbedding(10, 4, dtype=dtype)(torch.tensor([[1]])).dtype == dtype
+    assert TokenEmbedding(10, 4).to(dtype)(torch.tensor([[1]])).dtype == dtype
+
+
+INTEGERS = [
+    torch.uint8,
+    torch.uint16,
+    torch.uint32,
+    torch.uint64,
+    torch.int8,
+    torch.int16,
+    torch.int32,
+    torch.int64,
+]
+
+
+@pytest.mark.parametrize("dtype", INTEGERS, ids=str)
+def test_ids_of_any_integer_dtype_find_the_same_rows(dtype: torch.dtype) -> None:
+    tokens = TokenEmbedding(128, 4)
+    ids = torch.tensor([[0, 1, 127], [5, 5, 99]])
+    assert torch.equal(tokens(ids.to(dtype)), tokens(ids))
+
+
+def test_the_forward_pass_reads_no_values() -> None:
+    # A tensor on the meta device has none: anything that would wait for a GPU's answer raises.
+    tokens = TokenEmbedding(10, 4, device="meta", padding_idx=0)
+    out = tokens(torch.zeros(2, 3, dtype=torch.int64, device="meta"))
+    assert out.is_meta and out.shape == (2, 3, 4)
+
+
+def test_transforms_of_torch_func_work() -> None:
+    tokens = TokenEmbedding(10, 4)
+    params = dict(tokens.named_parameters())
+
+    def total(params: dict[str, Tensor], ids: Tensor) -> Tensor:
+        out: Tensor = torch.func.functional_call(tokens, params, (ids,))
+        return out.sum()
+
+    ids = torch.tensor([[[1, 2]], [[3, 3]]])
+    grads = torch.func.vmap(torch.func.grad(total), in_dims=(None, 0))(params, ids)
+    per_row = grads["embedding.weight"].sum(-1) / (4 * 2.0)  # √4 = 2
+    assert per_row[0].tolist() == [0, 1, 1, 0, 0, 0, 0, 0, 0, 0]
+    assert per_row[1].tolist() == [0, 0, 0, 2, 0, 0, 0, 0, 0, 0]
+
+
+# -- 9. bad input ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("args", "kwargs", "error", "words"),
+    [
+        ((0, 4), {}, ValueError, ["vocab_size", "0", "at least 1"]),
+        ((-3, 4), {}, ValueError, ["vocab_size", "-3", "at least 1"]),
+        ((2.5, 4), {}, TypeError, ["vocab_size", "2.5", "float", "int"]),
+        ((True, 4), {}, TypeError, ["vocab_size", "True", "bool", "int"]),
+        ((10, 0), {}, ValueError, ["d_model", "0", "at least 1"]),
+        ((10, -1), {}, ValueError, ["d_model", "-1", "at least 1"]),
+        ((10, "4"), {}, TypeError, ["d_model", "'4'", "str", "int"]),
+        ((10, None), {}, TypeError, ["d_model", "None", "NoneType", "int"]),
+        ((10, 4), {"init_std": -0.5}, ValueError, ["init_std", "-0.5", "at least 0"]),
+        ((10, 4), {"init_std": math.inf}, ValueError, ["init_std", "inf", "finite"]),
+        ((10, 4), {"init_std": math.nan}, ValueError, ["init_std", "nan", "finite"]),
+        ((10, 4), {"init_std": "1"}, TypeError, ["init_std", "'1'", "str", "number"]),
+        ((10, 4), {"init_std": True}, TypeError, ["init_std", "True", "bool", "number"]),
+        ((10, 4), {"padding_idx": 10}, ValueError, ["padding_idx", "10", "below vocab_size = 10"]),
+        ((10, 4), {"padding_idx": -1}, ValueError, ["padding_idx", "-1", "at least 0"]),
+        ((10, 4), {"padding_idx": 1.0}, TypeError, ["padding_idx", "1.0", "float", "int"]),
+    ],
+    ids=str,
+)
+def test_bad_arguments_are_named_with_value_and_limit(
+    args: tuple[object, ...],
+    kwargs: dict[str, object],
+    error: type[Exception],
+    words: list[str],
+) -> None:
+    with pytest.raises(error) as caught:
+        TokenEmbedding(*args, **kwargs)
+    for word in words:
+        assert word in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("ids", "error", "words"),
+    [
+        (torch.zeros(1, 2), TypeError, ["ids", "float32", "integers", ".long()"]),
+        (torch.zeros(1, 2, dtype=torch.bool), TypeError, ["ids", "bool", "integers"]),
+        (torch.zeros(1, 2, dtype=torch.complex64), TypeError, ["ids", "complex64", "integers"]),
+        ([[1, 2]], TypeError, ["ids", "list", "tensor", "(batch, seq_len)"]),
+        (None, TypeError, ["ids", "NoneType", "tensor"]),
+        (torch.tensor(3), ValueError, ["ids", "()", "0 dim", "(batch, seq_len)"]),
+        (torch.tensor([3, 4]), ValueError, ["ids", "(2,)", "1 dim", "unsqueeze(0)"]),
+        (torch.zeros(1, 2, 3).long(), ValueError, ["ids", "(1, 2, 3)", "3 dim"]),
+    ],
+    ids=["float", "bool", "complex", "list", "None", "scalar", "1-D", "3-D"],
+)
+def test_bad_ids_are_named_with_value_and_limit(
+    ids: object, error: type[Exception], words: list[str]
+) -> None:
+    with pytest.raises(error) as caught:
+        TokenEmbedding(10, 4)(ids)
+    for word in words:
+        assert word in str(caught.value)
+
+
+@quick
+@given(
+    bad=st.sampled_from([-(2**40), -7, -1, 10, 11, 255, 2**40]),
+    row=st.integers(0, 2),
+    column=st.integers(0, 4),
+)
+def test_an_id_out_of_range_is_named_with_the_place_where_it_stands(
+    bad: int, row: int, column: int
+) -> None:
+    ids = torch.arange(15).reshape(3, 5) % 10
+    ids[row, column] = bad
+    with pytest.raises(IndexError) as caught:
+        TokenEmbedding(10, 4)(ids)
+    message = str(caught.value)
+    assert f"got {bad} " in message
+    assert f"ids[{row}, {column}]" in message
+    assert "vocab_size = 10" in message
+
+
+@pytest.mark.parametrize("dtype", INTEGERS, ids=str)
+def test_an_id_out_of_range_is_named_in_any_integer_dtype(dtype: torch.dtype) -> None:
+    ids = torch.tensor([[1, 2], [3, 100]]).to(dtype)
+    with pytest.raises(IndexError, match=r"got 100 at ids\[1, 1\]"):
+        TokenEmbedding(100, 4)(ids)
+
+
+def test_the_first_and_the_last_id_are_fine() -> None:
+    assert TokenEmbedding(10, 4)(torch.tensor([[0, 9]])).shape == (1, 2, 4)
+
+
+def test_another_index_error_is_passed_on_as_it_is() -> None:
+    class Broken(nn.Embedding):
+        def forward(self, input: Tensor) -> Tensor:
+            raise IndexError("something else")
+
+    tokens = TokenEmbedding(10, 4)
+    tokens.embedding = Broken(10, 4)
+    with pytest.raises(IndexError, match="something else"):
+        tokens(torch.tensor([[1]]))
+
+
+def test_the_limit_follows_a_table_that_has_been_resized() -> None:
+    tokens = TokenEmbedding(10, 4)
+    tokens.embedding = nn.Embedding(12, 4)
+    assert tokens(torch.tensor([[11]])).shape == (1, 1, 4)
+    with pytest.raises(IndexError, match="vocab_size = 12"):
+        tokens(torch.tensor([[12]]))
+
+
+@pytest.mark.parametrize("shape", [(0, 5), (2, 0), (0, 0)])
+@pytest.mark.parametrize("dtype", [torch.int64, torch.uint8])
+def test_an_empty_batch_or_sequence_gives_an_empty_output(
+    shape: tuple[int, int], dtype: torch.dtype
+) -> None:
+    out = TokenEmbedding(10, 4)(torch.empty(shape, dtype=dtype))
+    assert out.shape == (*shape, 4)
+
+
+# -- 10. no shared state --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("grad", [True, False])
+@pytest.mark.parametrize("scale", [True, False])
+def test_the_forward_pass_changes_neither_the_ids_nor_the_table(grad: bool, scale: bool) -> None:
+    tokens = TokenEmbedding(256, 64, scale=scale)
+    before, ids = tokens.embedding.weight.detach().clone(), IDS.clone()
+    with torch.set_grad_enabled(grad):
+        out = tokens(ids)
+        again = tokens(ids)
+    assert torch.equal(out, again)
+    out.detach().zero_()
+    assert torch.equal(tokens.embedding.weight, before)
+    assert torch.equal(ids, IDS)
+
+
+@pytest.mark.parametrize("everywhere", [False, True], ids=["module hook", "global hook"])
+def test_a_hook_that_keeps_the_rows_keeps_them_unscaled(everywhere: bool) -> None:
+    tokens = TokenEmbedding(256, 64)
+    kept: list[Tensor] = []
+
+    def keep(module: nn.Module, args: object, output: Tensor) -> None:
+        if isinstance(module, nn.Embedding):
+            kept.append(output)
+
+    handle = (
+        register_module_forward_hook(keep)
+        if everywhere
+        else tokens.embedding.register_forward_hook(keep)
+    )
+    try:
+        out = tokens(IDS)
+    finally:
+        handle.remove()
+    assert torch.equal(kept[0], tokens.embedding.weight[IDS])
+    assert torch.equal(out, kept[0] * 8.0)
+
+
+# Torch remarks that integer inputs have no gradient, which is so for every embedding.
+@pytest.mark.filterwarnings("ignore:Full backward hook is firing")
+def test_backward_hooks_on_the_table_work() -> None:
+    tokens = TokenEmbedding(256, 64)
+    seen: list[Tensor] = []
+    tokens.embedding.register_full_backward_hook(lambda module, gin, gout: seen.append(gout[0]))
+    tokens.embedding.register_full_backward_pre_hook(lambda module, gout: seen.append(gout[0]))
+    tokens(IDS).sum().backward()
+    assert len(seen) == 2
+    assert all((grad == 8.0).all() for grad in seen)  # √64
+
+
+def test_a_table_that_hands_out_tensors_it_keeps_is_not_scaled_under_its_hands() -> None:
+    class Remembers(nn.Embedding):
+        def forward(self, input: Tensor) -> Tensor:
+            if not hasattr(self, "rows"):
+                self.rows = super().forward(input)
+            return self.rows
+
+    tokens = TokenEmbedding(256, 64)
+    tokens.embedding = Remembers(256, 64)
+    with torch.no_grad():
+        first = tokens(IDS).clone()
+        assert torch.equal(tokens(IDS), first)
+
+
+def test_two_instances_share_nothing() -> None:
+    one, two = TokenEmbedding(10, 4), TokenEmbedding(10, 4)
+    before = two.embedding.weight.detach().clone()
+    one.embedding.weight.data.zero_()
+    assert torch.equal(two.embedding.weight, before)
+
+
+def by_torch_save(module: nn.Module) -> nn.Module:
+    file = io.BytesIO()
+    torch.save(module, file)
+    file.seek(0)
+    loaded: nn.Module = torch.load(file, weights_only=False)
+    return loaded
+
+
+@pytest.mark.parametrize(
+    "copied",
+    [copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m)), by_torch_save],
+    ids=["deepcopy", "pickle", "torch.save"],
+)
+def test_a_copy_computes_the_same_and_shares_no_memory(copied: object) -> None:
+    tokens = TokenEmbedding(256, 64, scale=False, init_std=0.5, padding_idx=3)
+    twin = copied(tokens)
+    assert torch.equal(twin(IDS), tokens(IDS))
+    assert (twin.scale, twin.init_std, twin.embedding.padding_idx) == (False, 0.5, 3)
+    before = tokens(IDS)
+    twin.embedding.weight.data.zero_()
+    assert torch.equal(tokens(IDS), before)
+
+
+def test_a_state_dict_goes_through_a_file_that_may_hold_tensors_only() -> None:
+    tokens, other = TokenEmbedding(256, 64), TokenEmbedding(256, 64)
+    file = io.BytesIO()
+    torch.save(tokens.state_dict(), file)
+    file.seek(0)
+    other.load_state_dict(torch.load(file, weights_only=True))
+    assert torch.equal(other(IDS), tokens(IDS))
