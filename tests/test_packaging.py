@@ -1,0 +1,135 @@
+"""The package as somebody else installs it: complete, and in need of torch and numpy alone."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tomllib
+import zipfile
+from itertools import chain
+from pathlib import Path
+
+import pytest
+
+import simplellm
+
+ROOT = Path(__file__).parent.parent
+PINNED = re.compile(r"^([A-Za-z0-9._-]+)==([^\s;#]+)", re.MULTILINE)
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("wheel")
+    # From a copy: building in place would leave build/ in the tree, and take stale files from it.
+    source = folder / "source"
+    source.mkdir()
+    for name in ("pyproject.toml", *(p.relative_to(ROOT) for p in ROOT.glob("simplellm/**/*"))):
+        path = ROOT / name
+        if path.is_file() and "__pycache__" not in path.parts:
+            (source / name).parent.mkdir(parents=True, exist_ok=True)
+            (source / name).write_bytes(path.read_bytes())
+    command = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation"]
+    command += ["--disable-pip-version-check", "--quiet", "-w", str(folder), str(source)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (path,) = folder.glob("*.whl")
+    return path
+
+
+def test_wheel_holds_every_file_of_the_package_and_nothing_else(wheel: Path) -> None:
+    held = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
+    wanted = {
+        path.relative_to(ROOT).as_posix()
+        for path in (ROOT / "simplellm").rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+    assert held == wanted
+    assert {"simplellm/heatmap.js", "simplellm/heatmap.css", "simplellm/py.typed"} <= held
+
+
+def test_wheel_says_what_it_is(wheel: Path) -> None:
+    archive = zipfile.ZipFile(wheel)
+    (name,) = (name for name in archive.namelist() if name.endswith("/METADATA"))
+    metadata = archive.read(name).decode()
+    assert f"\nVersion: {simplellm.__version__}\n" in metadata
+    assert "\nRequires-Python: >=3.11\n" in metadata
+    required = re.findall(r"\nRequires-Dist: (\S+)(?=\n)", metadata)  # those without an extra
+    assert sorted(re.split(r"[<>=]", name)[0] for name in required) == ["numpy", "torch"]
+
+
+IMPORT = """
+import importlib.abc, sys
+sys.path.insert(0, sys.argv[1])
+import numpy, torch
+before = set(sys.modules)
+
+class Missing(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        top = name.partition(".")[0]
+        if top not in before and top != "simplellm" and top not in sys.stdlib_module_names:
+            raise ModuleNotFoundError(f"No module named {name!r} (hidden by this test)", name=name)
+for top in ("matplotlib", "ipywidgets", "IPython", "PIL", "anywidget"):
+    assert top not in before, f"torch or numpy brought {top}"
+sys.meta_path.insert(0, Missing())
+
+import simplellm
+print(simplellm.__file__)
+ids = torch.tensor([[1, 15, 234, 89, 2]])
+print(tuple(simplellm.InputEmbedding(1000, 64, 128, 0.0)(ids).shape))
+tops = {name.partition(".")[0] for name in set(sys.modules) - before}
+print(sorted(tops - set(sys.stdlib_module_names) - {"simplellm"}))
+"""
+
+
+def test_import_needs_torch_and_numpy_only(wheel: Path, tmp_path: Path) -> None:
+    zipfile.ZipFile(wheel).extractall(tmp_path / "site")
+    done = subprocess.run(
+        [sys.executable, "-c", IMPORT, str(tmp_path / "site")],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,  # not the repository, whose simplellm/ would be found first
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    file, shape, others = done.stdout.splitlines()
+    assert Path(file).is_relative_to(tmp_path), "the wheel was not what was imported"
+    assert shape == "(1, 5, 64)"
+    assert others == "[]"
+
+
+# ---- the pinned set ------------------------------------------------------------------------------
+
+
+def pins(name: str) -> dict[str, str]:
+    """Return {package: version} of a requirements file, names as indexes normalise them."""
+    text = (ROOT / name).read_text(encoding="utf-8")
+    return {re.sub(r"[-_.]+", "-", key).lower(): value for key, value in PINNED.findall(text)}
+
+
+def test_every_requirement_is_pinned_and_torch_stands_first() -> None:
+    for name in ("requirements.txt", "requirements-dev.txt", "constraints.txt"):
+        lines = (ROOT / name).read_text(encoding="utf-8").splitlines()
+        lines = [line for line in lines if line.strip() and not line.startswith(("#", "-"))]
+        assert [line for line in lines if not PINNED.match(line)] == []
+        assert not [line for line in lines if "+" in line], "a local version is not on any index"
+    assert next(iter(pins("requirements.txt"))) == "torch"
+
+
+def test_pins_lie_in_the_ranges_the_package_names() -> None:
+    from packaging.requirements import Requirement
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    pinned = pins("constraints.txt") | pins("requirements.txt")
+    for text in chain(project["dependencies"], *project["optional-dependencies"].values()):
+        requirement = Requirement(text)
+        assert requirement.specifier.contains(pinned[requirement.name]), text
+
+
+def test_no_package_is_pinned_twice() -> None:
+    names = [
+        name
+        for file in ("requirements.txt", "requirements-dev.txt", "constraints.txt")
+        for name in pins(file)
+    ]
+    assert sorted(names) == sorted(set(names))

@@ -1,0 +1,534 @@
+"""What `make` promises: it starts over cleanly, does nothing twice, and says what is wrong."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+
+from tools import browser, build_book, common, refresh, run_tests, setup_env
+
+ROOT = Path(__file__).parent.parent
+MAKE = shutil.which("make")
+needs_make = pytest.mark.skipif(MAKE is None, reason="make is not installed")
+
+
+def run_make(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    # Without what an outer make hands down, or the inner one would take its job server.
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(("MAKE", "MFLAGS"))}
+    return subprocess.run(
+        ["make", *arguments], cwd=cwd, env=environment, capture_output=True, text=True, check=False
+    )
+
+
+# ---- make ----------------------------------------------------------------------------------------
+
+
+@needs_make
+def test_make_alone_lists_every_target() -> None:
+    listed = run_make().stdout
+    for target in "setup serve book lab refresh test bench clean".split():
+        assert f"make {target} " in listed
+
+
+@needs_make
+@pytest.mark.parametrize("target", ["setup", "serve", "test"])
+def test_too_old_python_is_named_with_the_way_out(tmp_path: Path, target: str) -> None:
+    old = tmp_path / "python3.9"
+    old.write_text(
+        f'#!/bin/sh\nexec "{sys.executable}" -c \'import runpy, sys\n'
+        'sys.version_info = (3, 9, 18, "final", 0)\n'
+        "sys.argv = sys.argv[1:]\n"
+        'runpy.run_path(sys.argv[0], run_name="__main__")\' "$@"\n'
+    )
+    old.chmod(0o755)
+    done = run_make(target, f"PYTHON={old}")
+    assert done.returncode != 0
+    assert "Python 3.9 " in done.stderr
+    assert "is too old: the book needs Python 3.11 or newer" in done.stderr
+    assert "PYTHON=python3.12" in done.stderr
+
+
+@needs_make
+def test_missing_python_is_named_with_the_way_out() -> None:
+    done = run_make("setup", "PYTHON=python-of-nobody")
+    assert done.returncode != 0
+    assert "python-of-nobody was not found. Install Python 3.11 or newer" in done.stdout
+    assert "PYTHON=" in done.stdout
+
+
+@pytest.fixture
+def busy_port() -> Iterator[int]:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        yield taken.getsockname()[1]
+
+
+@needs_make
+def test_busy_port_is_named_before_anything_is_built(busy_port: int) -> None:
+    done = run_make("serve", f"PORT={busy_port}", f"PYTHON={sys.executable}")
+    assert done.returncode != 0
+    assert f"Port {busy_port} is in use" in done.stderr
+    assert "make serve PORT=" in done.stderr
+    assert "[setup]" not in done.stdout
+
+
+# ---- setup ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> tuple[Path, Path]:
+    """A finished environment (a stand-in), and where the marker would be."""
+    venv = tmp_path / ".venv"
+    (venv / "bin").mkdir(parents=True)
+    (venv / "bin" / "python").symlink_to(sys.executable)
+    (venv / "pyvenv.cfg").write_text("home = /usr/bin\nversion = 3.11.7\n")
+    (venv / ".stamp").write_text(f"key {venv}\n")
+    return venv, tmp_path / "setup.running"
+
+
+def test_setup_does_nothing_twice(environment: tuple[Path, Path]) -> None:
+    assert setup_env.plan(*environment, "key", "3.11")[0] == "nothing"
+
+
+def test_setup_updates_when_a_requirement_changed(environment: tuple[Path, Path]) -> None:
+    assert setup_env.plan(*environment, "another key", "3.11")[0] == "update"
+
+
+def test_interrupted_setup_starts_over(environment: tuple[Path, Path]) -> None:
+    venv, marker = environment
+    marker.touch()
+    assert setup_env.plan(venv, marker, "key", "3.11") == (
+        "create",
+        "the last set-up was interrupted",
+    )
+
+
+def test_moved_folder_gets_a_new_environment(environment: tuple[Path, Path]) -> None:
+    venv, marker = environment
+    moved = venv.rename(venv.with_name("moved"))
+    assert setup_env.plan(moved, marker, "key", "3.11")[0] == "create"
+
+
+def test_another_chosen_python_gets_a_new_environment(environment: tuple[Path, Path]) -> None:
+    assert setup_env.plan(*environment, "key", "3.12")[0] == "create"
+
+
+def test_environment_without_python_is_made_again(environment: tuple[Path, Path]) -> None:
+    venv, marker = environment
+    (venv / "bin" / "python").unlink()
+    (venv / "bin" / "python").symlink_to("/nowhere/python3")
+    assert setup_env.plan(venv, marker, "key", "3.11")[0] == "create"
+
+
+def test_somebody_elses_environment_is_never_thrown_away(environment: tuple[Path, Path]) -> None:
+    venv, marker = environment
+    (venv / ".stamp").unlink()
+    assert setup_env.plan(venv, marker, "key", "3.11")[0] == "update"
+    assert setup_env.plan(venv, marker, "key", "3.12")[0] == "refuse"
+
+
+@pytest.mark.parametrize(
+    ("pip_says", "we_say"),
+    [
+        ("WARNING: Retrying (Retry(total=4, ...)) after connection broken by ...", "network"),
+        ("ERROR: Could not install: [Errno 28] No space left on device", "disk is full"),
+        ("ERROR: No matching distribution found for torch==2.13.0", "PYTHON="),
+        ("ERROR: something nobody thought of", "stand above"),
+    ],
+)
+def test_pip_failure_is_explained(pip_says: str, we_say: str) -> None:
+    assert we_say in setup_env.explain(pip_says)
+
+
+def test_missing_network_stops_setup_with_a_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+    monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")  # nobody listens there
+    monkeypatch.setenv("PIP_RETRIES", "1")
+    venv = Path(sys.prefix)
+    with (
+        common.locked(tmp_path / "lock", "test") as lock,
+        pytest.raises(SystemExit, match="package index cannot be reached"),
+    ):
+        setup_env.pip_install(venv, lock, "--no-deps", "a-package-that-nobody-has")
+    assert "No matching distribution" in capfd.readouterr().err  # pip's own words are not hidden
+
+
+# ---- locks and stamps ----------------------------------------------------------------------------
+
+
+def test_digest_sees_contents_names_and_new_files(tmp_path: Path) -> None:
+    folder = tmp_path / "chapters"
+    folder.mkdir()
+    (folder / "a.ipynb").write_text("1")
+    seen = {common.digest(tmp_path, ["chapters", "*.bib"])}
+    (folder / "a.ipynb").write_text("2")
+    seen.add(common.digest(tmp_path, ["chapters", "*.bib"]))
+    (folder / "a.ipynb").rename(folder / "b.ipynb")
+    seen.add(common.digest(tmp_path, ["chapters", "*.bib"]))
+    (tmp_path / "new.bib").write_text("")
+    seen.add(common.digest(tmp_path, ["chapters", "*.bib"]))
+    assert len(seen) == 4
+    (folder / "__pycache__").mkdir()
+    (folder / "__pycache__" / "a.pyc").write_text("")
+    (folder / ".ruff_cache").mkdir()
+    (folder / ".ruff_cache" / "0").write_text("")
+    assert common.digest(tmp_path, ["chapters", "*.bib"]) in seen
+
+
+def test_second_make_waits_for_what_a_killed_one_left_running(tmp_path: Path) -> None:
+    """The lock lives in the children: pip goes on when make is killed, and must be waited for."""
+    start = time.monotonic()
+    worker = subprocess.Popen(
+        [
+            sys.executable,
+            "-c",
+            "import sys; from pathlib import Path; from tools.common import Lock, run\n"
+            "lock = Lock(Path(sys.argv[1]), 'first')\n"
+            "print('locked', flush=True)\n"
+            "run([sys.executable, '-c', 'import time; time.sleep(2)'], lock=lock)",
+            str(tmp_path / "lock"),
+        ],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert worker.stdout is not None
+    worker.stdout.readline()
+    time.sleep(0.5)  # until the child runs
+    worker.kill()
+    worker.wait()
+    worker.stdout.close()
+    with common.locked(tmp_path / "lock", "second"):
+        assert time.monotonic() - start > 1.5
+
+
+# ---- book ----------------------------------------------------------------------------------------
+
+SMALL_BUILD = """
+import pathlib, sys
+html = pathlib.Path("_build/html")
+assert not html.exists(), "not from scratch"
+html.mkdir(parents=True)
+with open("log", "a") as log:
+    log.write("built ")
+if pathlib.Path("chapters/a.md").read_text() == "broken":
+    (html / "half.html").write_text("half")
+    sys.exit(1)
+(html / "index.html").write_text("done")
+"""
+
+
+@pytest.fixture
+def small_book(tmp_path: Path) -> Path:
+    (tmp_path / "chapters").mkdir()
+    (tmp_path / "chapters" / "a.md").write_text("good")
+    return tmp_path
+
+
+def build_small(book: Path) -> int:
+    return build_book.build(book, [sys.executable, "-c", SMALL_BUILD])
+
+
+def test_book_is_built_again_only_when_an_input_changed(small_book: Path) -> None:
+    assert [build_small(small_book), build_small(small_book)] == [0, 0]
+    assert (small_book / "log").read_text() == "built "
+    (small_book / "chapters" / "a.md").write_text("better")
+    assert build_small(small_book) == 0
+    assert (small_book / "log").read_text() == "built built "
+
+
+def test_failed_build_fails_again_until_it_is_mended(small_book: Path) -> None:
+    assert build_small(small_book) == 0
+    (small_book / "chapters" / "a.md").write_text("broken")
+    assert [build_small(small_book), build_small(small_book)] == [1, 1]
+    (small_book / "chapters" / "a.md").write_text("good")  # as it was when it last succeeded
+    assert build_small(small_book) == 0
+    assert not (small_book / "_build" / "html" / "half.html").exists()
+
+
+def test_killed_build_is_not_taken_for_a_finished_one(small_book: Path) -> None:
+    assert build_small(small_book) == 0
+    (small_book / "chapters" / "a.md").write_text("better")
+    die = "import os, signal; os.kill(os.getppid(), signal.SIGKILL)"
+    killed = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "import sys; from pathlib import Path; from tools.build_book import build\n"
+            "build(Path(sys.argv[1]), [sys.executable, '-c', sys.argv[2]])",
+            str(small_book),
+            die,
+        ],
+        cwd=ROOT,
+        check=False,
+    )
+    assert killed.returncode == -signal.SIGKILL
+    (small_book / "chapters" / "a.md").write_text("good")
+    assert build_small(small_book) == 0
+    assert (small_book / "log").read_text() == "built built "
+
+
+# ---- serve ---------------------------------------------------------------------------------------
+
+
+def test_served_book_is_read_on_this_machine_and_never_from_a_cache(tmp_path: Path) -> None:
+    (tmp_path / "index.html").write_text("a page")
+    (tmp_path / "a.js").write_text("1")
+    server = subprocess.Popen(
+        [sys.executable, "tools/serve.py", "--folder", str(tmp_path), "0"],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert server.stdout is not None
+    try:
+        line = server.stdout.readline()
+        address = next(word for word in line.split() if word.startswith("http"))
+        assert address.startswith("http://127.0.0.1:")
+        with urllib.request.urlopen(address) as page:
+            assert page.read() == b"a page"
+            assert page.headers["Cache-Control"] == "no-cache"
+        with urllib.request.urlopen(address + "a.js") as script:
+            assert script.headers.get_content_type() == "text/javascript"
+        with pytest.raises(urllib.error.HTTPError, match="404") as missing:
+            urllib.request.urlopen(address + "none")
+        missing.value.close()
+    finally:
+        server.send_signal(signal.SIGINT)
+        out, errors = server.communicate(timeout=10)
+    assert server.returncode == 0
+    assert "stopped" in out
+    assert "404" in errors  # what is missing is logged; what is found is not
+    assert "200" not in errors
+
+
+@pytest.mark.parametrize("port", ["abc", "-1", "65536", "80.5", ""])
+def test_port_that_is_none_is_named(port: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "tools/serve.py", "--check", "--", port],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode != 0
+    assert f"PORT={port} is not a port" in done.stderr
+
+
+def test_serving_without_a_book_says_how_to_build_one(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "tools/serve.py", "--folder", str(tmp_path), "0"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode != 0
+    assert "make book" in done.stderr
+
+
+# ---- refresh -------------------------------------------------------------------------------------
+
+
+def refresh_all(*paths: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "tools/refresh.py", *map(str, paths)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def write(path: Path, *sources: str, **metadata: object) -> None:
+    notebook = new_notebook(cells=[new_markdown_cell("# A"), *map(new_code_cell, sources)])
+    notebook.cells[1].metadata.update(metadata)
+    # Ids are random by default, and notebooks from older programs have none at all.
+    notebook.nbformat_minor = 4
+    for cell in notebook.cells:
+        del cell["id"]
+    nbformat.write(notebook, path)
+
+
+@pytest.mark.slow
+def test_refresh_is_byte_stable_and_leaves_a_failing_notebook_untouched(tmp_path: Path) -> None:
+    good, bad = tmp_path / "good.ipynb", tmp_path / "bad.ipynb"
+    write(
+        good,
+        "import time, ipywidgets\nprint('a', flush=True)\ntime.sleep(0.3)\nprint('b')",
+        "slider = ipywidgets.IntSlider()\nslider",
+        "slider",
+        "object()",
+        "raise ValueError('expected')",
+        "import pathlib\nprint(pathlib.Path.cwd().name)",
+        execution={"iopub.status.busy": "2026-01-01"},
+        collapsed=True,
+    )
+    notebook = nbformat.read(good, as_version=4)
+    notebook.cells[5].metadata["tags"] = ["raises-exception"]
+    nbformat.write(notebook, good)
+    write(bad, "x = 1", "# the reason\nraise ValueError('boo')")
+    before = bad.read_bytes()
+
+    first = refresh_all(good, bad)
+    assert first.returncode == 1
+    assert f"{bad.name}, cell 3 ('# the reason'): ValueError: boo" in first.stdout
+    assert bad.read_bytes() == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["bad.ipynb", "good.ipynb"]
+
+    once = good.read_bytes()
+    second = refresh_all(good)
+    assert second.returncode == 0
+    assert "unchanged" in second.stdout
+    assert good.read_bytes() == once
+
+    notebook = nbformat.read(good, as_version=4)
+    cells = notebook.cells[1:]
+    assert [cell.execution_count for cell in cells] == [1, 2, 3, 4, 5, 6]
+    assert [output.text for output in cells[0].outputs] == ["a\nb\n"]
+    assert cells[0].metadata == {}
+    models = [cell.outputs[0].data[refresh.WIDGET_VIEW]["model_id"] for cell in cells[1:3]]
+    assert models == ["0" * 32, "0" * 32]  # one widget shown twice stays one
+    assert cells[3].outputs[0].data["text/plain"] == "<object at 0xADDR>"
+    assert cells[4].outputs[0].traceback == ["ValueError: expected"]
+    assert cells[5].outputs[0].text == f"{tmp_path.name}\n"
+    assert [cell.id for cell in notebook.cells] == [f"cell-{index}" for index in range(7)]
+    assert notebook.metadata == {
+        "kernelspec": refresh.KERNELSPEC,
+        "language_info": refresh.LANGUAGE_INFO,
+    }
+    assert b"3.11" not in once
+    assert once.endswith(b"}\n")
+
+
+def test_refresh_names_a_file_that_is_not_there(tmp_path: Path) -> None:
+    done = refresh_all(tmp_path / "none.ipynb")
+    assert done.returncode != 0
+    assert "no such notebook" in done.stderr
+
+
+def test_write_that_fails_leaves_the_old_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.ipynb"
+    path.write_text("old")
+
+    def fail(*_: object) -> None:
+        raise OSError("no space")
+
+    monkeypatch.setattr(os, "replace", fail)
+    with pytest.raises(OSError, match="no space"):
+        common.write_atomically(path, b"new")
+    assert [(found.name, found.read_text()) for found in tmp_path.iterdir()] == [("a.ipynb", "old")]
+
+
+# ---- test ----------------------------------------------------------------------------------------
+
+
+def step(name: str, status: int, *needs: str) -> run_tests.Step:
+    return run_tests.Step(name, "", lambda: status, needs)
+
+
+def test_every_step_runs_and_every_failure_is_in_the_summary() -> None:
+    results = run_tests.run_steps(
+        [step("a", 0), step("b", 1), step("c", 0), step("d", 0, "a", "b"), step("e", 0, "d")]
+    )
+    assert [verdict for verdict, _, _ in results.values()] == [
+        "ok",
+        "FAILED",
+        "ok",
+        "not run",
+        "not run",
+    ]
+    text = run_tests.summary(results)
+    assert "2 ok, 1 FAILED, 2 not run" in text
+    assert "alone: make test ONLY=b" in text
+    assert "needs b" in text
+
+
+def test_test_run_fails_when_a_step_fails_or_cannot_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    for steps, status in (
+        ([step("a", 0)], 0),
+        ([step("a", 0), step("b", 2), step("c", 0)], 1),
+        ([step("a", 0), step("c", 0, "b")], 0),  # what was not asked for is not waited for
+    ):
+        monkeypatch.setattr(run_tests, "STEPS", steps)
+        monkeypatch.setattr(sys, "argv", ["run_tests.py"])
+        assert run_tests.main() == status
+
+
+def test_chosen_steps_bring_what_they_need_and_unknown_ones_are_named() -> None:
+    assert [chosen.name for chosen in run_tests.choose(["browser"])] == [
+        "chromium",
+        "book",
+        "browser",
+    ]
+    assert run_tests.choose([]) == run_tests.STEPS
+    with pytest.raises(SystemExit, match="no such step: lint"):
+        run_tests.choose(["unit,lint"])
+
+
+# ---- browser -------------------------------------------------------------------------------------
+
+
+def test_chosen_browser_comes_before_the_one_on_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("mine", "chromium"):
+        (tmp_path / name).write_text("#!/bin/sh\n")
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("CHROMIUM", raising=False)
+    assert browser.find_browser() == str(tmp_path / "chromium")
+    monkeypatch.setenv("CHROMIUM", str(tmp_path / "mine"))
+    assert browser.find_browser() == str(tmp_path / "mine")
+    monkeypatch.setenv("CHROMIUM", str(tmp_path / "nobody"))
+    with pytest.raises(RuntimeError, match="CHROMIUM="):
+        browser.find_browser()
+
+
+def test_missing_browser_says_how_to_get_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))  # neither a browser nor apt-get
+    monkeypatch.delenv("CHROMIUM", raising=False)
+    with pytest.raises(RuntimeError, match="apt-get install chromium"):
+        browser.find_browser()
+    assert run_tests.have_browser() == 1
+    assert "apt-get install chromium" in capsys.readouterr().out
+
+
+def test_root_on_debian_gets_a_browser_installed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    apt_get, log = tmp_path / "apt-get", tmp_path / "log"
+    apt_get.write_text(
+        f'#!/bin/sh\necho "$@" >> "{log}"\ncase "$*" in *install*)\n'
+        f'echo "#!/bin/sh" > "{tmp_path}/chromium"; /bin/chmod +x "{tmp_path}/chromium";; esac\n'
+    )
+    apt_get.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("CHROMIUM", raising=False)
+    monkeypatch.setattr(os, "geteuid", lambda: 1000, raising=False)
+    assert run_tests.have_browser() == 1  # an ordinary user is told, and nothing is installed
+    assert not log.exists()
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    assert run_tests.have_browser() == 0
+    assert [line.split()[-1] for line in log.read_text().splitlines()] == ["update", "chromium"]

@@ -1,0 +1,59 @@
+"""Find the Chromium that the browser tests drive, and start it quietly."""
+
+from __future__ import annotations
+
+import os
+import shutil
+
+# Names under which Debian, Fedora, Arch, Google and Homebrew put the same browser on PATH.
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+
+HOW_TO_GET_ONE = """\
+No Chromium was found, and the browser tests need one.
+  Debian, Ubuntu:  sudo apt-get install chromium      (as root, `make test` does this itself)
+  Fedora:          sudo dnf install chromium
+  macOS:           brew install --cask chromium
+  anywhere:        CHROMIUM=/path/to/chromium make test"""
+
+# A browser under test should talk to the page and to nobody else: every switch here turns off
+# something that would otherwise look up a host or wait for a network.
+LAUNCH_ARGS: list[str] = [
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-gpu",
+    "--disable-quic",
+    "--disable-sync",
+    "--no-first-run",
+]
+if hasattr(os, "geteuid") and os.geteuid() == 0:
+    # Chromium refuses to run as root with its sandbox on; continuous integration runs as root.
+    LAUNCH_ARGS.append("--no-sandbox")
+
+
+def find_browser() -> str:
+    """Return the path of a Chromium: `$CHROMIUM` first, then the usual names on PATH.
+
+    Raises:
+        RuntimeError: there is none; the message says how to get one.
+    """
+    chosen = os.environ.get("CHROMIUM", "").strip()
+    if chosen:
+        found = shutil.which(chosen)
+        if found is None:
+            raise RuntimeError(
+                f"CHROMIUM={chosen} is not a program that can be run. "
+                "Give the path of a Chromium or leave CHROMIUM out."
+            )
+        return found
+    for name in NAMES:
+        found = shutil.which(name)
+        if found:
+            return found
+    raise RuntimeError(HOW_TO_GET_ONE)
+
+
+if __name__ == "__main__":
+    try:
+        print(find_browser())
+    except RuntimeError as error:
+        raise SystemExit(str(error)) from None

@@ -1,0 +1,76 @@
+"""Build the book into _build/html, from scratch, and only when something it is made of changed.
+
+From scratch, because an incremental Sphinx build after a failed one passes: the page that raised
+the warning is not read again. The stamp is removed first and written last, so that a build which
+failed or was killed is never taken for a finished one.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from tools.common import (
+    ROOT,
+    digest,
+    locked,
+    main_guard,
+    read_stamp,
+    run,
+    say,
+    seconds_since,
+    write_atomically,
+)
+
+INPUTS = [
+    "chapters",
+    "simplellm",  # the reference pages are made from its docstrings
+    "_ext",
+    "_static",
+    "_config.yml",
+    "_toc.yml",
+    "*.bib",
+    "*.md",
+    "requirements.txt",  # another version of the theme is another site
+    "constraints.txt",
+    "tools/build_book.py",
+]
+
+# -W -n: a warning or an unresolved reference is an error; --keep-going: show all of them at once.
+BUILD = ["jupyter-book", "build", ".", "-W", "-n", "--keep-going", "-q"]
+
+
+def build(root: Path = ROOT, command: list[str] | None = None) -> int:
+    """Build the book under `root` where it is not up to date; return the exit status."""
+    out = root / "_build"
+    stamp = out / "book.stamp"
+    with locked(root / ".make" / "book.lock", "book") as lock:
+        key = digest(root, INPUTS)  # before the build: what changes meanwhile is built next time
+        if read_stamp(stamp) == key and (out / "html" / "index.html").is_file():
+            say("book", "_build/html is up to date")
+            return 0
+        start = time.monotonic()
+        say("book", "building _build/html from the committed outputs")
+        stamp.unlink(missing_ok=True)
+        for old in ("html", ".doctrees", "jupyter_execute"):
+            shutil.rmtree(out / old, ignore_errors=True)
+        if command is None:
+            command = [str(Path(sys.executable).with_name(BUILD[0])), *BUILD[1:]]
+        status = run(command, cwd=root, lock=lock)
+        if status == 0 and not (out / "html" / "index.html").is_file():
+            say("book", "the build ended well but made no _build/html/index.html")
+            status = 1
+        if status:
+            say("book", f"the build failed after {seconds_since(start)}; the reasons stand above")
+            return status
+        write_atomically(stamp, key.encode())
+        say("book", f"built after {seconds_since(start)}: _build/html/index.html")
+        return 0
+
+
+if __name__ == "__main__":
+    main_guard(build)

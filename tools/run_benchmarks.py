@@ -1,0 +1,26 @@
+"""Run every benchmarks/*.py; each prints its own timings. Nothing is asserted."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from tools.common import ROOT, main_guard, run, say
+
+
+def main() -> int:
+    """Run them one after another: two at a time would measure each other."""
+    scripts = sorted((ROOT / "benchmarks").glob("*.py"))
+    if not scripts:
+        say("bench", "there is no benchmarks/*.py yet")
+    failed = 0
+    for script in scripts:
+        say("bench", script.name)
+        failed += run([sys.executable, str(script)]) != 0
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    main_guard(main)

@@ -1,0 +1,150 @@
+"""Run every check of the project, in the order a contributor meets them; report all that fail.
+
+    python tools/run_tests.py [STEP,STEP ...]        (without names: all)
+
+A failed step does not stop the others, so one run shows everything there is to mend. The exit
+status is 0 only when every step that was asked for ran and passed.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from tools.browser import find_browser
+from tools.build_book import build
+from tools.common import CELL_TIMEOUT, main_guard, run, say
+
+PYTHON = [sys.executable, "-m"]
+PYTEST = [*PYTHON, "pytest"]
+# Two processes, a whole file in each: a notebook's cells share one kernel.
+PARALLEL = ["-n", "2", "--dist", "loadfile"]
+NBVAL = [
+    "--nbval",  # strict: every text output is compared
+    "--nbval-current-env",
+    "--nbval-sanitize-with=tests/sanitize.cfg",
+    f"--nbval-cell-timeout={CELL_TIMEOUT}",
+    "-Wdefault",  # what Jupyter's own libraries deprecate is no fault of a chapter
+]
+
+
+@dataclass(frozen=True)
+class Step:
+    """One check: its name, what it says it does, and a command or a function giving a status."""
+
+    name: str
+    what: str
+    how: list[str] | Callable[[], int]
+    needs: tuple[str, ...] = ()  # steps without which this one means nothing
+
+
+def have_browser() -> int:
+    """See that there is a browser; as root on a Debian-like system, install one."""
+    try:
+        say("test", f"using {find_browser()}")
+        return 0
+    except RuntimeError as error:
+        can = hasattr(os, "geteuid") and os.geteuid() == 0 and shutil.which("apt-get")
+        if os.environ.get("CHROMIUM") or not can:
+            say("test", str(error))
+            return 1
+    say("test", "no Chromium here; installing the system's package (apt-get install chromium)")
+    os.environ["DEBIAN_FRONTEND"] = "noninteractive"
+    for command in (
+        ["apt-get", "-qq", "update"],
+        ["apt-get", "-qq", "-y", "install", "--no-install-recommends", "chromium"],
+    ):
+        if run(command):
+            say("test", f"{' '.join(command)} failed; install a Chromium by hand")
+            return 1
+    return have_browser() if shutil.which("chromium") else 1
+
+
+STEPS = [
+    # The browser first: whoever has none should not learn it after five minutes.
+    Step("chromium", "is there a browser?", have_browser),
+    Step("style", "ruff check, notebooks too", [*PYTHON, "ruff", "check"]),
+    Step("format", "ruff format --check", [*PYTHON, "ruff", "format", "--check"]),
+    Step("types", "mypy on simplellm", [*PYTHON, "mypy"]),
+    Step(
+        "unit",
+        "unit and property tests, and the examples in docstrings",
+        [*PYTEST, "--doctest-modules", "simplellm", "tests", "--ignore=tests/site", *PARALLEL],
+    ),
+    Step(
+        "notebooks",
+        "every chapter executed and compared with what is committed",
+        [*PYTEST, *NBVAL, *PARALLEL, "chapters"],
+    ),
+    Step("book", "the site, every warning an error", build),
+    Step(
+        "browser",
+        "the built site in a real browser",
+        [*PYTEST, "tests/site"],
+        needs=("chromium", "book"),
+    ),
+]
+
+
+def run_steps(steps: list[Step]) -> dict[str, tuple[str, float, str]]:
+    """Run the steps in order; return for each (verdict, seconds, a word on it)."""
+    results: dict[str, tuple[str, float, str]] = {}
+    for number, step in enumerate(steps, 1):
+        missing = [name for name in step.needs if results.get(name, ("ok",))[0] != "ok"]
+        if missing:
+            results[step.name] = ("not run", 0.0, f"needs {' and '.join(missing)}")
+            continue
+        print(f"\n=== {number}/{len(steps)} {step.name}: {step.what}", flush=True)
+        start = time.monotonic()
+        status = step.how() if callable(step.how) else run(step.how)
+        seconds = time.monotonic() - start
+        if status == 0:
+            results[step.name] = ("ok", seconds, "")
+        else:
+            again = f"exit status {status}; alone: make test ONLY={step.name}"
+            results[step.name] = ("FAILED", seconds, again)
+        print(f"=== {step.name}: {results[step.name][0]} after {seconds:.1f} s", flush=True)
+    return results
+
+
+def summary(results: dict[str, tuple[str, float, str]]) -> str:
+    """Tabulate what `run_steps` returned."""
+    lines = ["", "=== summary"]
+    for name, (verdict, seconds, word) in results.items():
+        lines.append(f"  {verdict:8}{name:10}{seconds:8.1f} s  {word}".rstrip())
+    verdicts = [verdict for verdict, _, _ in results.values()]
+    total = sum(seconds for _, seconds, _ in results.values())
+    counts = ", ".join(
+        f"{verdicts.count(kind)} {kind}" for kind in ("ok", "FAILED", "not run") if kind in verdicts
+    )
+    return "\n".join([*lines, f"  {counts}; {total:.0f} s in all"])
+
+
+def choose(names: list[str]) -> list[Step]:
+    """Return the steps named, with what they need, in their usual order; all where none is."""
+    known = {step.name: step for step in STEPS}
+    wanted = {name for argument in names for name in argument.replace(",", " ").split()}
+    unknown = sorted(wanted - set(known))
+    if unknown:
+        raise SystemExit(f"no such step: {', '.join(unknown)}. There are: {', '.join(known)}")
+    for name in list(wanted):
+        wanted.update(known[name].needs)
+    return [step for step in STEPS if not wanted or step.name in wanted]
+
+
+def main() -> int:
+    """Run the steps named on the command line, or all."""
+    results = run_steps(choose(sys.argv[1:]))
+    print(summary(results), flush=True)
+    return 0 if all(verdict == "ok" for verdict, _, _ in results.values()) else 1
+
+
+if __name__ == "__main__":
+    main_guard(main)
