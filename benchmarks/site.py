@@ -16,14 +16,14 @@ import time
 from collections import Counter
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from playwright.sync_api import Browser, Response, sync_playwright
 
 from benchmarks.heatmap import WATCH
 from tools import build_book
 from tools.browser import LAUNCH_ARGS, find_browser
+from tools.common import ROOT
 
 SITE = ROOT / "_build" / "html"
 LOADS = 10

@@ -52,6 +52,12 @@ def check_even_d_model(d_model: object) -> None:
         )
 
 
+def check_dtype(dtype: torch.dtype | None) -> None:
+    """Refuse a table of whole numbers: it could hold neither sines nor gradients."""
+    if dtype is not None and not dtype.is_floating_point:
+        raise TypeError(f"dtype must be a floating-point dtype, got {dtype}.")
+
+
 def check_base(base: object) -> None:
     """Refuse a base that gives no frequencies."""
     if isinstance(base, bool) or not isinstance(base, (int, float)):

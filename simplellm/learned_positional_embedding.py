@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from .checks import (
+    check_dtype,
     check_init_std,
     check_positions,
     check_positive_int,
@@ -65,6 +66,7 @@ class LearnedPositionalEmbedding(nn.Module):
         check_positive_int("max_seq_len", max_seq_len)
         check_positive_int("d_model", d_model)
         check_init_std(init_std)
+        check_dtype(dtype)
         super().__init__()
         self.max_seq_len = max_seq_len
         self.d_model = d_model

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from .checks import (
     check_base,
+    check_dtype,
     check_even_d_model,
     check_positions,
     check_positive_int,
@@ -68,8 +69,7 @@ class PositionalEncoding(nn.Module):
         check_even_d_model(d_model)
         check_positive_int("max_seq_len", max_seq_len)
         check_base(base)
-        if dtype is not None and not dtype.is_floating_point:
-            raise TypeError(f"dtype must be a floating-point dtype, got {dtype}.")
+        check_dtype(dtype)
         super().__init__()
         self.d_model = d_model
         self.max_seq_len = max_seq_len

@@ -10,6 +10,7 @@ from torch.nn.modules.module import _has_any_global_hook
 
 from .checks import (
     check_bool,
+    check_dtype,
     check_ids,
     check_init_std,
     check_int,
@@ -73,6 +74,7 @@ class TokenEmbedding(nn.Module):
         check_positive_int("d_model", d_model)
         check_bool("scale", scale)
         check_init_std(init_std)
+        check_dtype(dtype)
         if padding_idx is not None:
             check_int("padding_idx", padding_idx)
             if not 0 <= padding_idx < vocab_size:

@@ -44,7 +44,9 @@ def test_output_is_rebuilt_from_itself(heatmap):
 
 @pytest.mark.parametrize("heatmap", ALL, ids=lambda heatmap: heatmap.state["kind"])
 def test_output_needs_nothing_from_elsewhere(heatmap):
-    fetched = re.findall(r"""(?:src|href)=["']?(?!data:)([^"'> ]+)|url\(([^)]*)\)""", heatmap.html())
+    fetched = re.findall(
+        r"""(?:src|href)=["']?(?!data:)([^"'> ]+)|url\(([^)]*)\)""", heatmap.html()
+    )
     # What is left are the strings from which the script builds its own links.
     assert all(found[0].startswith("$") for found in fetched), fetched
     assert "import(" not in script() and not re.search(r"\bfetch\(", script())
@@ -95,7 +97,9 @@ def test_halves_are_the_same_columns_in_another_order():
     assert np.array_equal(halves, interleaved[:, [0, 2, 4, 6, 1, 3, 5, 7]])
 
 
-@given(hnp.arrays(np.float64, hnp.array_shapes(min_dims=2, max_dims=3, max_side=6), elements=FINITE))
+@given(
+    hnp.arrays(np.float64, hnp.array_shapes(min_dims=2, max_dims=3, max_side=6), elements=FINITE)
+)
 @settings(max_examples=50)
 def test_given_values_come_back(values):
     frames = values if values.ndim == 3 else values[None]

@@ -10,6 +10,7 @@ import pickle
 import shutil
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -505,6 +506,9 @@ def test_evaluation_makes_one_tensor_of_the_outputs_size_beside_the_output(
         ((10, 8, 16, "0.1"), {}, TypeError, ["dropout", "'0.1'", "str", "number"]),
         ((10, 8, 16, None), {}, TypeError, ["dropout", "None", "NoneType", "number"]),
         ((10, 8, 16, True), {}, TypeError, ["dropout", "True", "bool", "number"]),
+        ((10, 8, 16, 0.1, "sinusoidal"), {}, TypeError, ["use_learned_pe", "'sinusoidal'"]),
+        ((10, 8, 16, 0.1), {"scale": 8.0}, TypeError, ["scale", "8.0", "True or False"]),
+        ((10, 8, 16, 0.1), {"dtype": torch.int64}, TypeError, ["dtype", "int64", "floating"]),
         ((10, 8, 16, 0.1), {"padding_idx": 10}, ValueError, ["padding_idx", "10", "vocab_size"]),
         ((10, 8, 16, 0.1), {"init_std": -1}, ValueError, ["init_std", "-1", "at least 0"]),
         ((10, 8, 16, 0.1), {"base": 0}, ValueError, ["base", "0", "positive"]),
@@ -519,6 +523,11 @@ def test_bad_arguments_are_named_with_value_and_limit(
         InputEmbedding(*args, **kwargs)
     for word in words:
         assert word in str(caught.value)
+
+
+def test_sizes_may_be_numpy_integers() -> None:
+    layer = InputEmbedding(np.int64(10), np.int32(8), np.int64(16), 0.1)
+    assert layer(torch.tensor([[1]])).shape == (1, 1, 8)
 
 
 @pytest.mark.parametrize("dropout", [0, 0.0, 0.999])

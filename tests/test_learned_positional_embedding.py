@@ -13,6 +13,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
+from torch.nn.utils import prune
 
 from simplellm import LearnedPositionalEmbedding
 
@@ -413,3 +414,11 @@ def test_a_checkpoint_of_another_length_is_refused() -> None:
         LearnedPositionalEmbedding(12, 6).load_state_dict(
             LearnedPositionalEmbedding(10, 6).state_dict()
         )
+
+
+def test_hooks_of_the_table_run_as_pruning_needs_them() -> None:
+    """Pruning recomputes the table in a hook before each use; without it a second step fails."""
+    module = LearnedPositionalEmbedding(8, 4)
+    prune.random_unstructured(module.embedding, "weight", amount=0.5)
+    for _ in range(2):
+        module(torch.zeros(1, 8, 4)).sum().backward()

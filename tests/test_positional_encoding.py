@@ -804,3 +804,8 @@ def test_a_state_dict_goes_through_a_file_that_may_hold_tensors_only() -> None:
     torch.save(PositionalEncoding(6, 10).state_dict(), file)
     file.seek(0)
     PositionalEncoding(6, 10).load_state_dict(torch.load(file, weights_only=True))
+
+
+def test_a_dtype_without_fractions_is_refused() -> None:
+    with pytest.raises(TypeError, match=r"dtype must be a floating-point dtype, got torch\.int64"):
+        PositionalEncoding(4, 8, dtype=torch.int64)

@@ -228,7 +228,16 @@ def test_every_control_is_tried_above_or_below(show, kind):
     names = live.root.locator("input, select").evaluate_all("all => all.map(e => e.name)")
     assert sorted(names) == sorted(tried.split())
     buttons = set(live.root.locator("button").all_inner_texts())
-    assert buttons <= {"Pin position", "Pin head", "Play", "Copy link", "Table", "PNG", "SVG", "CSV"}
+    assert buttons <= {
+        "Pin position",
+        "Pin head",
+        "Play",
+        "Copy link",
+        "Table",
+        "PNG",
+        "SVG",
+        "CSV",
+    }
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -487,7 +496,10 @@ def test_cursor_stops_at_the_edges(show):
 def test_keys_do_not_reach_the_notebook(show):
     live = show("encoding")
     live.page.evaluate(
-        "() => { window.leaked = []; document.addEventListener('keydown', e => leaked.push(e.key)); }"
+        """() => {
+            window.leaked = [];
+            document.addEventListener('keydown', (event) => leaked.push(event.key));
+        }"""
     )
     live.canvas.press("ArrowDown")
     live.root.locator("select[name=d_model]").press("ArrowDown")
@@ -567,7 +579,8 @@ def test_cells_keep_hard_edges(show):
     live = show(checker, device_scale_factor=1)
     colours = live.call(
         """(() => { const b = h.boxes.cells, c = h.canvas.getContext('2d');
-            const row = c.getImageData(b.x + 1, Math.round(b.y + b.h * 0.875) + 12, b.w - 2, 1).data;
+            const y = Math.round(b.y + b.h * 0.875) + 12;
+            const row = c.getImageData(b.x + 1, y, b.w - 2, 1).data;
             const seen = {};
             for (let i = 0; i < row.length; i += 4) {
               const key = [row[i], row[i + 1], row[i + 2]].join();
@@ -591,10 +604,12 @@ def test_nothing_scrolls_sideways(show, kind, width):
 
 @pytest.mark.parametrize("width", [360, 1280])
 def test_nothing_jumps_when_the_script_runs(show, width):
-    watch = (
-        "<script>window.shift = 0; new PerformanceObserver(list => { for (const e of list.getEntries())"
-        " window.shift += e.value; }).observe({type: 'layout-shift', buffered: true});</script>"
-    )
+    watch = """<script>
+        window.shift = 0;
+        new PerformanceObserver((list) => {
+            for (const entry of list.getEntries()) window.shift += entry.value;
+        }).observe({ type: 'layout-shift', buffered: true });
+    </script>"""
     live = show("encoding", width=width, edit=lambda html: watch + html + "<p>below</p>" * 30)
     live.page.wait_for_timeout(300)
     assert live.page.evaluate("window.shift") < 0.01
@@ -658,7 +673,11 @@ def broken(change):
         ("encoding", lambda s: s.update(positions=10**6), "positions must be a whole number"),
         ("encoding", lambda s: s.update(base=0), "base must be positive"),
         ("grid", lambda s: s.update(shape=[3, 5, 5]), "values hold 60 numbers"),
-        ("grid", lambda s: s.update(values="AADAfwAAwH8=", shape=[1, 1, 2], dtype="float32"), "NaN"),
+        (
+            "grid",
+            lambda s: s.update(values="AADAfwAAwH8=", shape=[1, 1, 2], dtype="float32"),
+            "NaN",
+        ),
     ],
 )
 def test_impossible_state_says_so_and_keeps_the_picture(show, kind, change, words):
