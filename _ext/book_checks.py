@@ -1,0 +1,137 @@
+"""Warn (so that -W fails the build) about what Sphinx lets pass; keep the built folder lean."""
+
+import json
+import posixpath
+import shutil
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from sphinx.util import logging
+
+log = logging.getLogger(__name__)
+
+EXPECTED_ERROR_TAGS = {"raises-exception", "nbval-raises-exception"}
+
+
+# ---- committed outputs
+
+
+def unexpected_errors(notebook: dict) -> list[str]:
+    """The errors in a notebook's committed outputs, but for cells tagged as raising on purpose."""
+    found = []
+    for number, cell in enumerate(notebook.get("cells", [])):
+        if EXPECTED_ERROR_TAGS & set(cell.get("metadata", {}).get("tags", [])):
+            continue
+        for output in cell.get("outputs", []):
+            if output.get("output_type") == "error":
+                found.append(f"cell {number}: {output.get('ename')}: {output.get('evalue')}")
+    return found
+
+
+def warn_about_committed_errors(app, docname, source):
+    """With execution off, an error output is published in silence."""
+    if app.env.doc2path(docname).endswith(".ipynb"):
+        for error in unexpected_errors(json.loads(source[0])):
+            log.warning(
+                "committed error output, %s", error, location=docname, type="book", subtype="error"
+            )
+
+
+# ---- links, over the built site, so that raw HTML is seen too
+
+
+class _Page(HTMLParser):
+    def __init__(self, text):
+        super().__init__()
+        self.ids, self.links = set(), []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        for name, value in attrs:
+            if name == "id" or (tag == "a" and name == "name"):
+                self.ids.add(value)
+            elif name in ("href", "src") and value is not None:
+                self.links.append(value)
+
+
+def broken_links(site: Path) -> list[tuple[str, str, str]]:
+    """(page, link, what is wrong) for every link inside the built site that leads nowhere.
+
+    A link must also work from file:// and in a subfolder of a host: a bare folder or a leading
+    slash is wrong.
+    """
+    # _static holds the theme's own parts and no page of ours
+    pages = {
+        f.relative_to(site).as_posix(): _Page(f.read_text("utf-8"))
+        for f in sorted(site.rglob("*.html"))
+        if f.relative_to(site).parts[0] != "_static"
+    }
+    broken = []
+    for here, page in pages.items():
+        for link in page.links:
+            url = urlsplit(link)
+            if url.scheme or url.netloc:
+                continue
+            path, place = unquote(url.path), unquote(url.fragment)
+            target = posixpath.normpath(
+                posixpath.join(posixpath.dirname(here), path or Path(here).name)
+            )
+            # a heatmap's address carries its state after its id: #heatmap-explorer?d_model=64
+            names = {url.fragment, place, place.split("?")[0].split("&")[0]}
+            if path.startswith("/"):
+                broken.append((here, link, "starts at the host's root"))
+            elif not (site / target).is_file():
+                broken.append((here, link, "no such file"))
+            elif place and target in pages and not names & pages[target].ids:
+                broken.append((here, link, "no such place on that page"))
+    return broken
+
+
+def warn_about_broken_links(app, exception):
+    if exception is None and app.builder.name == "html":
+        for page, link, why in broken_links(Path(app.outdir)):
+            log.warning("%s links to %s: %s", page, link, why, type="book", subtype="link")
+
+
+# ---- the built folder
+
+
+FRONT_DOOR = """\
+<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<title>{title}</title>
+<link rel="icon" href="_static/favicon.svg">
+<meta http-equiv="refresh" content="0; url={first}">
+</head>
+<body><main><h1>{title}</h1><a href="{first}">Start here</a></main></body>
+</html>
+"""
+
+
+def write_the_front_door(app, exception):
+    """The stock redirect has no title, language or favicon; the last costs a 404."""
+    if exception is None and app.builder.name == "html":
+        page = FRONT_DOOR.format(title=app.config.html_title, first=f"{app.config.root_doc}.html")
+        Path(app.outdir, "index.html").write_text(page, encoding="utf-8")
+
+
+def drop_unused_files(app, exception):
+    """Copied by the theme, loaded by no page: 3 MB that an offline bundle would carry."""
+    if exception is None and app.builder.name == "html":
+        static = Path(app.outdir, "_static")
+        for path in [*static.glob("scripts/fontawesome.js*"), *static.glob("locales")]:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def setup(app):
+    # Jupyter Book always sets this, for an extension that we do without
+    app.add_config_value("comments_config", {}, "")
+    app.connect("source-read", warn_about_committed_errors)
+    # the front door before the table of contents writes its own, the rest when all files are there
+    app.connect("build-finished", write_the_front_door, priority=400)
+    app.connect("build-finished", drop_unused_files, priority=900)
+    app.connect("build-finished", warn_about_broken_links, priority=950)
+    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

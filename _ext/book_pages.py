@@ -1,0 +1,169 @@
+"""Finish each rendered page: nothing dead, nothing from elsewhere, nothing in a reader's way.
+
+Sphinx hands a page to the disk as one string; this extension takes it just before that, mends it
+with the small functions below, and lets it go. Mending the finished markup, rather than overriding
+the theme's templates, survives another version of the theme: what a mend does not find, it leaves.
+"""
+
+import re
+
+from bs4 import BeautifulSoup
+from sphinx.util import logging
+
+log = logging.getLogger(__name__)
+
+
+def warn(subtype, message, *args):
+    log.warning(message, *args, type="book", subtype=subtype)
+
+
+def drop_fontawesome_script(soup, page):
+    """1.5 MB on every page, to draw icons that the stylesheet and its web font already draw."""
+    for script in soup.select('script[src*="scripts/fontawesome.js"]'):
+        script.decompose()
+
+
+def load_search_index_where_it_is_used(soup, page):
+    """The theme loads the whole index with every page for search-as-you-type, which is off here."""
+    if page != "search":
+        for name in ("searchtools.js", "language_data.js", "searchindex.js"):
+            for script in soup.select(f'head script[src*="{name}"]'):
+                script.decompose()
+
+
+def say_each_thing_in_the_head_once(soup, page):
+    """Sphinx 7.4 emits body-only scripts twice; a `const` declared twice throws on every page."""
+    seen = set()
+    for tag in soup.select("head > script, head > meta[name=viewport]"):
+        key = tag.get("name") or str(tag)
+        if key in seen:
+            tag.decompose()
+        seen.add(key)
+
+
+def keep_heatmap_code_once(soup, page):
+    """Each heatmap carries its code, to work alone in a notebook; a page needs it once."""
+    for kind in ("script", "style"):
+        first, *rest = soup.select(f"{kind}.simplellm-heatmap-code") or [None]
+        for tag in rest:
+            if tag.string != first.string:
+                warn("heatmap", "%s: two different heatmap %ss; refresh its notebook", page, kind)
+            tag.decompose()
+
+
+def remove_live_widgets(soup, page):
+    """A kernel-backed widget cannot work here; leave no empty box where it would have been."""
+    for script in soup.select('script[type^="application/vnd.jupyter.widget"]'):
+        box = script.find_parent(class_="cell_output")
+        script.decompose()
+        if box and not box.find(True):
+            box.decompose()
+
+
+def fold_with_details(soup, page):
+    """A `dropdown` admonition becomes <details>: it opens by key, by link and without JavaScript.
+
+    (sphinx-togglebutton, the stock way, throws when the link in a solution's title is clicked.)
+    """
+    for box in soup.select("div.admonition.dropdown"):
+        title = box.find(class_="admonition-title", recursive=False)
+        for link in title.find_all("a"):  # the exercise stands right above; a click is to open
+            link.unwrap()
+        box.name, title.name = "details", "summary"
+    if soup.select(".toggle"):
+        warn("fold", '%s: nothing folds "toggle"; write `:class: dropdown`', page)
+
+
+def name_landmarks(soup, page):
+    """axe `region`: the logo stands in a sidebar that is no landmark."""
+    for sidebar in soup.select("div#pst-primary-sidebar"):
+        sidebar["role"] = "navigation"
+        sidebar["aria-label"] = "Book"
+
+
+def let_visible_text_be_the_name(soup, page):
+    """axe `label-content-name-mismatch`: what reads "Search Ctrl+K" was labelled "Search"."""
+    for control in soup.select(".search-button-field[aria-label], details.hide > summary"):
+        del control["aria-label"], control["title"]
+
+
+def make_citation_lists_lists(soup, page):
+    """axe: doc-biblioentry is deprecated, and a role=list must hold list items."""
+    for entry in soup.select('.citation-list > [role="doc-biblioentry"]'):
+        entry["role"] = "listitem"
+
+
+def drop_repeated_ids(soup, page):
+    """sphinx-exercise gives the content of every exercise on a page the same id."""
+    for section in soup.select("section#exercise-content, section#solution-content"):
+        section.name = "div"
+        del section["id"]
+
+
+def make_downloads_download(soup, page):
+    """Save the notebook under its name instead of showing its JSON in a new tab."""
+    for link in soup.select("a.btn-download-source-button"):
+        del link["target"]
+        link["download"] = link["href"].rsplit("/", 1)[-1]
+        if link["href"].endswith(".ipynb"):
+            link["title"] = "Download this chapter as a notebook"
+
+
+def warn_about_other_hosts(soup, page):
+    """With -W a page that would load from elsewhere fails the build. (Links to there are fine.)"""
+    loads = [
+        tag[name]
+        for tag in soup.select("script, img, iframe, source, video, audio, embed, object, link")
+        for name in ("src", "srcset", "href", "data", "poster")
+        if tag.get(name) and tag.get("rel") != ["canonical"]
+    ]
+    for style in soup.select("style"):
+        loads += re.findall(r"(?:url\(|@import)[\s'\"]*([^\s'\")]+)", style.string or "")
+    for url in loads:
+        if not url.startswith("data:") and ("://" in url or url.startswith("//")):
+            warn("offline", "%s would load %s", page, url)
+
+
+MENDS = [
+    drop_fontawesome_script,
+    load_search_index_where_it_is_used,
+    say_each_thing_in_the_head_once,
+    keep_heatmap_code_once,
+    remove_live_widgets,
+    fold_with_details,
+    name_landmarks,
+    let_visible_text_be_the_name,
+    make_citation_lists_lists,
+    drop_repeated_ids,
+    make_downloads_download,
+    warn_about_other_hosts,
+]
+
+
+def finish(html: str, page: str) -> str:
+    soup = BeautifulSoup(html, "html.parser")
+    for mend in MENDS:
+        mend(soup, page)
+    return str(soup)
+
+
+def take_pages_before_they_are_written(app):
+    templates = getattr(app.builder, "templates", None)
+    if app.builder.format != "html" or templates is None:
+        return
+    render = templates.render
+
+    def render_and_finish(template, context):
+        html = render(template, context)
+        return (
+            finish(html, context["pagename"])
+            if "pagename" in context and template.endswith(".html")
+            else html
+        )
+
+    templates.render = render_and_finish
+
+
+def setup(app):
+    app.connect("builder-inited", take_pages_before_they_are_written)
+    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

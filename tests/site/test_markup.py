@@ -1,0 +1,127 @@
+"""What the built files say; and that the checks in `_ext` which keep them so do bite."""
+
+import json
+import logging
+
+import book_checks
+import book_pages
+import pytest
+from bs4 import BeautifulSoup
+
+
+@pytest.fixture
+def soup(page_path, site):
+    return BeautifulSoup((site / page_path).read_text("utf-8"), "html.parser")
+
+
+def test_every_link_leads_somewhere(site):
+    assert book_checks.broken_links(site) == []
+
+
+def test_live_widgets_leave_nothing_behind(soup):
+    assert soup.select('script[type*="jupyter.widget"], .widget-subarea') == []
+    boxes = soup.select(".cell_output")
+    assert [b for b in boxes if not b.get_text(strip=True) and not b.find(["img", "svg"])] == []
+
+
+@pytest.mark.parametrize("kind", ["script", "style"])
+def test_heatmap_code_stands_once(kind, soup):
+    wanted = 1 if soup.select(".simplellm-heatmap") else 0
+    assert len(soup.select(f"{kind}.simplellm-heatmap-code")) == wanted
+
+
+def test_every_id_stands_once(soup):
+    """A repeated id sends a link to the wrong place."""
+    ids = [tag["id"] for tag in soup.select("[id]")]
+    assert sorted({i for i in ids if ids.count(i) > 1}) == []
+
+
+def test_no_committed_output_is_an_error(chapter_path, site, source_of):
+    source = source_of(chapter_path)
+    if source.suffix == ".ipynb":
+        assert book_checks.unexpected_errors(json.loads(source.read_text("utf-8"))) == []
+
+
+# ---- the checks themselves: each sees what it is for
+
+
+@pytest.fixture
+def warnings_about():
+    """`warnings_about(head=…, body=…)`: what the build would say about such a page."""
+    said = []
+    handler = logging.Handler()
+    handler.emit = lambda record: said.append(record.getMessage())
+    book_pages.log.logger.addHandler(handler)
+
+    def finish(head="", body=""):
+        book_pages.finish(f"<html><head>{head}</head><body>{body}</body></html>", "a/page")
+        return said
+
+    yield finish
+    book_pages.log.logger.removeHandler(handler)
+
+
+@pytest.mark.parametrize(
+    "outside",
+    [
+        '<script src="https://example.org/a.js"></script>',
+        '<link rel="stylesheet" href="//example.org/a.css">',
+        '<img alt="a" src="http://example.org/a.png">',
+        "<style>@font-face { src: url('https://example.org/a.woff2') }</style>",
+        '<style>@import "https://example.org/a.css";</style>',
+    ],
+)
+def test_build_warns_about_another_host(outside, warnings_about):
+    assert len(warnings_about(head=outside)) == 1
+
+
+def test_build_lets_links_and_inline_pictures_pass(warnings_about):
+    picture = "data:image/svg+xml;utf8,xmlns=http://www.w3.org/2000/svg"
+    body = f'<a href="https://example.org">read</a><img alt="a" src="{picture}">'
+    assert warnings_about(head="<style>a { background: url(x.svg) }</style>", body=body) == []
+
+
+def test_build_warns_when_heatmaps_carry_different_code(warnings_about):
+    one, two = (f'<script class="simplellm-heatmap-code">{n}</script>' for n in (1, 2))
+    assert len(warnings_about(body=one + one + two)) == 1
+
+
+def test_build_warns_about_a_fold_that_would_not_fold(warnings_about):
+    assert len(warnings_about(body='<div class="admonition toggle">answer</div>')) == 1
+
+
+@pytest.mark.parametrize(
+    "link",
+    [
+        "b.html",
+        "b.html#here",
+        "b.html?q=1#here",
+        "#top",
+        "b.html#heatmap-1?d_model=64",
+        "https://example.org/x",
+    ],
+)
+def test_link_checker_lets_pass(link, tmp_path):
+    assert broken(link, tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    "link", ["b.html#nowhere", "#nowhere", "c.html", "../b.html", "/b.html", "folder/"]
+)
+def test_link_checker_sees(link, tmp_path):
+    assert [found for _, found, _ in broken(link, tmp_path)] == [link]
+
+
+def broken(link, folder):
+    (folder / "folder").mkdir()
+    (folder / "a.html").write_text(f'<p id="top"><a href="{link}">x</a></p>')
+    (folder / "b.html").write_text('<p id="here"></p><div id="heatmap-1"></div>')
+    return book_checks.broken_links(folder)
+
+
+def test_error_check_sees_an_error_but_not_an_expected_one():
+    error = {"output_type": "error", "ename": "ValueError", "evalue": "too long"}
+    cell = {"cell_type": "code", "metadata": {}, "outputs": [error]}
+    expected = {**cell, "metadata": {"tags": ["raises-exception"]}}
+    found = book_checks.unexpected_errors({"cells": [cell, expected]})
+    assert found == ["cell 0: ValueError: too long"]

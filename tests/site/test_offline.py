@@ -1,0 +1,85 @@
+"""Every page works from its own files: over http in light and in dark, and from the disk."""
+
+import time
+
+import pytest
+from book_mathjax import PARTS
+
+FONTS = {".woff", ".woff2", ".ttf", ".otf"}
+PAGE_WEIGHT_LIMIT = 2_500_000  # bytes, uncompressed, without fonts
+FIRST_PAGE = "chapters/00_start_here.html"
+
+
+def test_no_request_leaves_the_machine(visit):
+    own = (visit.origin, "data:", "blob:")
+    assert [url for url in visit.requests if not url.startswith(own)] == []
+
+
+def test_every_file_arrives(visit):
+    assert visit.failures == []
+
+
+def test_console_is_quiet(visit):
+    assert visit.console == []
+
+
+def test_nothing_throws(visit):
+    assert visit.thrown == []
+
+
+def test_every_formula_is_typeset(visit):
+    assert visit.facts["untypeset"] == []
+
+
+@pytest.mark.parametrize("last", ["startup", *PARTS, "output/chtml/fonts/tex"])
+def test_formulas_are_typeset_whichever_part_arrives_last(last, site, site_url, new_page, settle):
+    page = new_page()
+    page.route(f"**/mathjax/{last}.js*", lambda route: (time.sleep(0.4), route.continue_()))
+    chapters = [f for f in site.glob("chapters/*.html") if 'class="math ' in f.read_text("utf-8")]
+    page.goto(f"{site_url}/chapters/{chapters[0].name}")
+    settle(page)
+    assert page.locator("mjx-container").count() == page.locator(".math").count() > 0
+
+
+def test_every_heatmap_comes_alive(visit):
+    assert visit.facts["dead"] == []
+
+
+def test_page_stays_light(visit):
+    """The bytes of a first load as they lie on the disk: the same on every machine."""
+    sizes = {
+        f.as_posix(): f.stat().st_size
+        for f in visit.files()
+        if f.is_file() and f.suffix not in FONTS
+    }
+    heaviest = sorted(sizes.items(), key=lambda s: -s[1])[:8]
+    assert sum(sizes.values()) < PAGE_WEIGHT_LIMIT, heaviest
+
+
+def test_some_page_has_formulas_and_heatmaps(site):
+    """Otherwise the checks above would pass on an empty book."""
+    book = "".join(f.read_text("utf-8") for f in site.glob("chapters/*.html"))
+    assert 'class="math ' in book
+    assert 'class="simplellm-heatmap"' in book
+
+
+@pytest.mark.parametrize("scheme", ["http", "file"])
+def test_front_door_leads_to_the_first_page(scheme, site, site_url, new_page):
+    page, failures = new_page(), []
+    page.on("response", lambda r: failures.append(r.url) if r.status >= 400 else None)
+    page.goto(f"{site_url if scheme == 'http' else site.as_uri()}/index.html")
+    page.wait_for_url(f"**/{FIRST_PAGE}")
+    page.wait_for_load_state("networkidle")
+    assert failures == []
+
+
+def test_icons_draw_without_the_icon_script(site_url, new_page):
+    page = new_page()
+    page.goto(f"{site_url}/{FIRST_PAGE}")
+    page.wait_for_load_state("networkidle")
+    loaded = page.evaluate(
+        "[...document.fonts].filter(f => f.status === 'loaded').map(f => f.family).join()"
+    )
+    assert "Font Awesome" in loaded
+    icon = page.locator(".theme-switch-button i:visible")
+    assert icon.evaluate("i => getComputedStyle(i, '::before').content") != "none"

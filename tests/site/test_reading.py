@@ -1,0 +1,206 @@
+"""What readers do: phone, keyboard, search, dark mode, paper, download, no JavaScript."""
+
+import pytest
+
+FIRST_PAGE = "chapters/00_start_here.html"
+GROUND = "getComputedStyle(document.body).backgroundColor"
+THEME = "document.documentElement.dataset.theme"
+
+TOO_WIDE = """() => {
+    const scrolls = e => e && e !== document.body
+        && (/auto|scroll/.test(getComputedStyle(e).overflowX) || scrolls(e.parentElement));
+    const parts = '.bd-content *:not(mjx-assistive-mml, mjx-assistive-mml *)';
+    const wide = [...document.querySelectorAll(parts)]
+        .filter(e => e.getBoundingClientRect().right > innerWidth + 1 && !scrolls(e))
+        .map(e => e.outerHTML.slice(0, 120));
+    return document.documentElement.scrollWidth > innerWidth ? ['the page', ...wide] : wide;
+}"""
+
+
+def test_no_sideways_scrolling_on_a_phone(page_path, site_url, new_page, settle):
+    page = new_page(width=360, height=740)
+    page.goto(f"{site_url}/{page_path}")
+    settle(page)
+    assert page.evaluate(TOO_WIDE) == []
+
+
+@pytest.mark.parametrize("scheme", ["http", "file"])
+def test_search_finds_a_word_of_the_book(scheme, site, site_url, new_page):
+    page, complaints = new_page(), []
+    page.on("console", lambda m: complaints.append(m.text) if m.type == "error" else None)
+    page.goto(f"{site_url if scheme == 'http' else site.as_uri()}/{FIRST_PAGE}")
+    page.keyboard.press("Control+k")
+    page.keyboard.type("wavelength")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/search.html?q=wavelength*")
+    result = page.locator("#search-results li a").first
+    result.wait_for(timeout=10_000)
+    page.wait_for_load_state("networkidle")
+    assert complaints == []
+    result.click()
+    page.wait_for_url("**/chapters/*.html*")
+    assert "wavelength" in page.locator("article").inner_text().lower()
+
+
+# ---- the keyboard
+
+STOP = """async () => {
+    const e = document.activeElement;
+    if (!e || e === document.body) return null;
+    // a transition may bring the element or its ring in
+    await Promise.all(document.getAnimations().map(a => a.finished.catch(() => null)));
+    const r = e.getBoundingClientRect(), s = getComputedStyle(e);
+    return {
+        name: e.outerHTML.slice(0, 200),
+        shows: r.width > 0 && r.height > 0 && r.bottom > 0 && r.top < innerHeight
+            && s.visibility === 'visible',
+        ring: (s.outlineStyle !== 'none' && parseFloat(s.outlineWidth) > 0)
+            || s.boxShadow !== 'none',
+    };
+}"""
+
+
+def focus_stops(page, limit=60):
+    """Press Tab until the focus leaves the page; say of each stop whether it and its ring show."""
+    stops = []
+    while len(stops) < limit:
+        page.keyboard.press("Tab")
+        stop = page.evaluate(STOP)
+        if stop is None or stop in stops[:1]:
+            break
+        stops.append(stop)
+    return stops
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_tab_shows_where_it_is(theme, site_url, new_page, settle):
+    page = new_page(theme)
+    page.goto(f"{site_url}/{FIRST_PAGE}")
+    settle(page)
+    stops = focus_stops(page)
+    reached = " ".join(stop["name"] for stop in stops)
+    parts = "#main-content", "search-button", "reference internal", "theme-switch", "<summary"
+    assert [part for part in parts if part not in reached] == []
+    assert [stop["name"] for stop in stops if not stop["shows"]] == []
+    assert [stop["name"] for stop in stops if not stop["ring"]] == []
+
+
+def test_skip_link_shows_and_leads_to_the_text(site_url, new_page, settle):
+    page = new_page()
+    page.goto(f"{site_url}/{FIRST_PAGE}")
+    settle(page)
+    page.keyboard.press("Tab")
+    assert page.evaluate(STOP)["shows"]
+    assert page.locator("#pst-skip-link a").bounding_box()["y"] >= 0
+    page.keyboard.press("Enter")
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.querySelector('main').contains(document.activeElement)")
+
+
+def test_fold_opens_from_the_keyboard(site_url, new_page):
+    page = new_page()
+    page.goto(f"{site_url}/{FIRST_PAGE}")
+    fold = page.locator("details.admonition").first
+    assert not fold.evaluate("d => d.open")
+    fold.locator("summary").focus()
+    page.keyboard.press("Enter")
+    assert fold.evaluate("d => d.open")
+
+
+# ---- light and dark
+
+
+def test_theme_switch_changes_the_page_and_is_remembered(site_url, new_page, settle):
+    page = new_page("light")
+    page.goto(f"{site_url}/{FIRST_PAGE}")
+    settle(page)
+    light = page.evaluate(GROUND)
+    for _ in range(3):  # the switch walks through light, dark and automatic
+        page.locator(".theme-switch-button").first.click()
+        if page.evaluate(THEME) == "dark":
+            break
+    dark = page.evaluate(GROUND)
+    assert dark != light
+    page.reload()
+    settle(page)
+    assert (page.evaluate(THEME), page.evaluate(GROUND)) == ("dark", dark)
+
+
+def test_no_light_card_around_a_heatmap_in_the_dark(heatmap_path, site_url, new_page, settle):
+    page = new_page("dark")
+    page.goto(f"{site_url}/{heatmap_path}")
+    settle(page)
+    cards = page.evaluate(
+        "[...document.querySelectorAll('.simplellm-heatmap')]"
+        ".map(h => getComputedStyle(h.parentElement).backgroundColor)"
+    )
+    assert set(cards) == {"rgba(0, 0, 0, 0)"}
+
+
+# ---- taking it along
+
+
+def test_source_downloads_as_committed(chapter_path, site_url, new_page, settle, source_of):
+    page = new_page()
+    page.goto(f"{site_url}/{chapter_path}")
+    settle(page)
+    page.locator(".dropdown-download-buttons button").first.click()
+    with page.expect_download() as waiting:
+        page.locator("a.btn-download-source-button").click()
+    source = source_of(chapter_path)
+    assert waiting.value.suggested_filename == source.name
+    assert waiting.value.path().read_bytes() == source.read_bytes()
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_paper_shows_pictures_for_heatmaps(theme, heatmap_path, site_url, new_page):
+    page = printed(f"{site_url}/{heatmap_path}", new_page(theme, width=760))
+    for heatmap in page.locator(".simplellm-heatmap").all():
+        assert heatmap.locator("img").first.is_visible()
+        controls = "canvas:visible, input:visible, select:visible, button:visible"
+        assert heatmap.locator(controls).count() == 0
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_paper_is_white_and_without_the_frame(theme, page_path, site_url, new_page):
+    page = printed(f"{site_url}/{page_path}", new_page(theme, width=760))
+    assert page.evaluate(GROUND) in ("rgb(255, 255, 255)", "rgba(0, 0, 0, 0)")
+    frame = ".bd-sidebar-primary, .bd-sidebar-secondary, .bd-header-article, .copybtn"
+    assert [part for part in page.locator(frame).all() if part.is_visible()] == []
+
+
+def test_paper_shows_what_folds_hide(page_path, site_url, new_page):
+    page = printed(f"{site_url}/{page_path}", new_page(width=760))
+    hidden = page.evaluate(
+        """[...document.querySelectorAll('details.admonition')].filter(
+            d => ![...d.children].some(c => c.tagName !== 'SUMMARY' && c.offsetHeight > 0
+                && c.checkVisibility({contentVisibilityAuto: true}))
+        ).map(d => d.textContent)"""
+    )
+    assert hidden == []
+
+
+def printed(address, page):
+    page.goto(address)
+    page.wait_for_load_state("load")
+    page.emulate_media(media="print")
+    return page
+
+
+# ---- without JavaScript
+
+
+def test_page_reads_without_javascript(page_path, site_url, new_page):
+    page = new_page(java_script_enabled=False)
+    page.goto(f"{site_url}/{page_path}")
+    assert page.locator("h1:visible").count() == 1
+    if page_path not in ("search.html", "genindex.html"):  # which have no text of their own
+        assert len(page.locator("article").inner_text()) > 200
+
+
+def test_heatmaps_are_pictures_without_javascript(heatmap_path, site_url, new_page):
+    page = new_page(java_script_enabled=False)
+    page.goto(f"{site_url}/{heatmap_path}")
+    for heatmap in page.locator(".simplellm-heatmap").all():
+        assert heatmap.locator("img").first.bounding_box()["height"] > 50
+        assert heatmap.inner_text().strip(), "the key numbers"
