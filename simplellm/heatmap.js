@@ -255,7 +255,7 @@ function number(value, digits) {
   }
   const decimals = size === 0 ? 0 : Math.max(0, digits - 1 - Math.floor(Math.log10(size)));
   const [left, right] = size.toFixed(Math.min(decimals, 12)).split(".");
-  const grouped = left.replace(/\B(?=(\d{3})+$)/g, "\u202f");
+  const grouped = left.replace(/\B(?=(\d{3})+$)/g, ",");
   return (value < 0 ? "−" : "") + grouped + (right ? `.${right}` : "");
 }
 
@@ -434,21 +434,9 @@ function layOut(width, source) {
 
 /** Room for row names; plain numbers need 46 pixels. */
 function leftMargin(source) {
+  if (source instanceof Sentence) return 76; // "byte 255", whatever is typed: the plot must not jump
   const longest = Math.max(0, ...(source.rowAxis.labels || []).map((label) => label.length));
   return 46 + Math.min(80, Math.max(0, longest - 4) * 6);
-}
-
-/** The part of the array that is on view: all of it, or a window that keeps the cursor inside. */
-function viewWindow(view) {
-  const [rows, columns] = view.source.shape;
-  const h = Math.max(1, Math.ceil(rows / view.zoom));
-  const w = Math.max(1, Math.ceil(columns / view.zoom));
-  return {
-    row: clamp(view.row - Math.floor(h / 2), 0, rows - h),
-    column: clamp(view.column - Math.floor(w / 2), 0, columns - w),
-    h,
-    w,
-  };
 }
 
 function drawFigure(pen, view, boxes, width) {
@@ -509,7 +497,8 @@ function drawCells(pen, view, box) {
 function drawTicks(axis, first, length, fits, most, draw) {
   const all = axis.labels && fits;
   const at = all ? Array.from({ length }, (_, i) => first + i) : ticks(first, first + length - 1, most);
-  for (const i of at) draw(i, axis.labels ? axis.labels[i].slice(0, 18) : String(i));
+  const name = (i) => (axis.details && !all ? `${i} ${axis.labels[i]}` : axis.labels[i]).slice(0, 18);
+  for (const i of at) draw(i, axis.labels ? name(i) : String(i));
 }
 
 function drawNumbers(pen, view, box, w, h) {
@@ -545,7 +534,8 @@ function plotFrame(pen, view, box, title, axis, from, to, above = 12) {
   const { low, high } = view.source.valueAxis;
   const { colors } = view;
   const y = (value) => box.y + box.h - ((value - low) / (high - low)) * box.h;
-  pen.text(title, box.x, box.y - above, colors.ink);
+  const room = Math.floor(box.w / 6.3); // letters, at this size
+  pen.text(title.length > room ? `${title.slice(0, room - 1)}…` : title, box.x, box.y - above, colors.ink);
   for (const value of low < 0 && high > 0 ? [low, 0, high] : [low, high]) {
     pen.line([[box.x, y(value)], [box.x + box.w, y(value)]], colors.faint);
     pen.text(shownValue(view.source, value), box.x - 6, y(value), colors.muted, "right");
@@ -557,11 +547,18 @@ function plotFrame(pen, view, box, title, axis, from, to, above = 12) {
   return y;
 }
 
+/** Whole numbers jump: a slanted line between them would show values that do not exist. */
+function stepped(source, points) {
+  if (source.decimals !== 0 || points.length < 2) return points;
+  const half = (points[1][0] - points[0][0]) / 2;
+  return points.flatMap(([x, y]) => [[x - half, y], [x + half, y]]);
+}
+
 function drawRow(pen, view, box) {
   const { source, colors, window: part } = view;
   const last = part.column + part.w - 1;
   const entry = axisEntry(source.rowAxis, view.row);
-  const title = (source instanceof Encoding ? `the row: ${entry}` : `along ${entry}`).slice(0, 44);
+  const title = source instanceof Encoding ? `the row: ${entry}` : `along ${entry}`;
   const above = source instanceof Encoding ? 28 : 12; // leaves a line for the names of the curves
   const y = plotFrame(pen, view, box, title, source.columnAxis, part.column, last, above);
   const x = (column) => box.x + ((column - part.column + 0.5) / part.w) * box.w;
@@ -570,7 +567,7 @@ function drawRow(pen, view, box) {
     for (let column = part.column; column <= last; column++) {
       if (keep(column)) points.push([x(column), y(source.value(row, column))]);
     }
-    return points;
+    return stepped(source, points);
   };
   if (source instanceof Encoding) {
     // Sine and cosine columns are two smooth curves; joined in storage order they are a zigzag.
@@ -597,7 +594,7 @@ function drawColumn(pen, view, box) {
   const x = (row) => box.x + ((row - part.row + 0.5) / part.h) * box.w;
   const points = [];
   for (let row = part.row; row <= last; row++) points.push([x(row), y(source.value(row, view.column))]);
-  pen.line(points, colors.first, 1.5);
+  pen.line(stepped(source, points), colors.first, 1.5);
   if (part.h <= box.w / 6) for (const [px, py] of points) pen.circle(px, py, 2, colors.first);
   if (view.pin !== null && view.pin >= part.row && view.pin <= last) {
     pen.circle(x(view.pin), y(source.value(view.pin, view.column)), 5, colors.second, false);
@@ -619,7 +616,7 @@ function drawHand(pen, view, box) {
     const angle = row * frequency;
     return [cx + size * Math.cos(angle), cy - size * Math.sin(angle)];
   };
-  pen.text(`the pair: ${pair} of ${source.d_model / 2}`, box.x, box.y, colors.ink);
+  pen.text(`pair ${pair} (0 to ${source.d_model / 2 - 1})`, box.x, box.y, colors.ink);
   pen.circle(cx, cy, r, colors.faint, false);
   pen.line([[cx - r, cy], [cx + r, cy]], colors.faint);
   pen.line([[cx, cy - r], [cx, cy + r]], colors.faint);
@@ -638,7 +635,7 @@ function drawHand(pen, view, box) {
   const lines = [
     [`sine ${signed(Math.sin(view.row * frequency))}`, colors.first],
     [`cosine ${signed(Math.cos(view.row * frequency))}`, colors.second],
-    [`${number(turns, 3)} turns so far`, colors.muted],
+    [`${number(turns, 3)} turns`, colors.muted],
   ];
   lines.forEach(([line, color], i) => {
     if (box.beside) pen.text(line, cx + r + 18, cy + (i - 1) * 20, color);
@@ -671,11 +668,14 @@ class HeatmapElement {
     const { row = 0, column = 0, pin = null, zoom = 1, frame = 0 } = this.initial;
     this.source = this.makeSource(this.initial);
     this.view = { row, column, pin, zoom }; // where the reader put the cursor
+    this.wanted = { row, column }; // the cursor returns here when a longer text makes room again
     this.hover = null; // where the mouse is; the cursor stays where it was put
     if (this.source.frames) this.source.frame = frame;
+    this.zoomable = Math.max(...this.source.shape) > 16; // a small grid shows all its numbers
+    this.frameCursor(true);
     this.build();
-    this.readAddress();
     this.recolor();
+    this.readAddress(location.hash);
     root.dataset.live = "";
     this.watch();
   }
@@ -694,6 +694,7 @@ class HeatmapElement {
     const state = { kind: this.initial.kind, ...this.cursor(), pin: this.view.pin, zoom: this.view.zoom };
     for (const key of this.source.constructor.keys) state[key] = this.source[key];
     if (this.source.frames) state.frame = this.source.frame;
+    if (this.view.zoom > 1) [state.top, state.left] = [this.window.row, this.window.column];
     [state.rows, state.cols] = this.source.shape;
     return state;
   }
@@ -704,29 +705,55 @@ class HeatmapElement {
 
   /** Change any part of the state; the rest follows. Values out of range are brought into it. */
   set(changes) {
-    const before = this.source;
+    const { source: before, view } = this;
+    const zoom = view.zoom;
     if (before.constructor.keys.some((key) => changes[key] !== undefined && changes[key] !== before[key])) {
       const shown = Object.fromEntries(before.constructor.keys.map((key) => [key, before[key]]));
       this.source = this.makeSource({ ...this.initial, ...shown, ...changes });
       if (before.frames) this.source.frame = before.frame;
-      this.view.column = this.source.follow(before, this.view.column);
+      view.row = this.wanted.row;
+      view.column = this.source.follow(before, view.column);
     }
-    if (changes.frame !== undefined && this.source.frames) {
-      this.source.frame = clamp(Math.round(changes.frame), 0, this.source.frames.count - 1);
+    const { source } = this;
+    if (changes.frame !== undefined && source.frames) {
+      source.frame = clamp(Math.round(changes.frame), 0, source.frames.count - 1);
     }
     for (const key of ["row", "column", "zoom", "pin"]) {
-      if (changes[key] !== undefined) this.view[key] = changes[key];
+      if (changes[key] !== undefined) view[key] = changes[key];
     }
-    const [rows, columns] = this.source.shape;
-    this.view.row = clamp(Math.round(this.view.row), 0, rows - 1);
-    this.view.column = clamp(Math.round(this.view.column), 0, columns - 1);
-    if (this.view.pin !== null) this.view.pin = clamp(Math.round(this.view.pin), 0, rows - 1);
-    if (!ZOOMS.includes(this.view.zoom)) this.view.zoom = 1;
+    const [rows, columns] = source.shape;
+    view.row = clamp(Math.round(view.row), 0, rows - 1);
+    view.column = clamp(Math.round(view.column), 0, columns - 1);
+    if (changes.row !== undefined) this.wanted.row = view.row;
+    if (view.pin !== null && !(view.pin >= 0 && view.pin < rows)) {
+      this.say(`The pinned ${source.rowAxis.name} ${view.pin} is gone: there are only ${rows} now.`);
+      view.pin = null;
+    }
+    if (!this.zoomable || !ZOOMS.includes(view.zoom)) view.zoom = 1;
+    this.frameCursor(source !== before || view.zoom !== zoom, changes);
     this.hover = null;
-    const recompute = this.source !== before || changes.frame !== undefined;
+    const recompute = source !== before || changes.frame !== undefined;
     if (recompute) this.compute();
     this.draw();
     this.refresh(recompute);
+  }
+
+  /** The part of the array on view: it centres on the cursor when it has to be chosen anew, and
+   *  otherwise moves only as far as the cursor pushes it, or cells would slide under the mouse. */
+  frameCursor(anew, { top, left } = {}) {
+    const { row, column, zoom } = this.view;
+    const [rows, columns] = this.source.shape;
+    const place = (size, whole, at, before, given) => {
+      const start = given ?? (anew ? at - Math.floor(size / 2) : clamp(before, at - size + 1, at));
+      return clamp(Math.round(start), 0, whole - size);
+    };
+    const [h, w] = [Math.ceil(rows / zoom), Math.ceil(columns / zoom)];
+    this.window = {
+      row: place(h, rows, row, this.window?.row, top),
+      column: place(w, columns, column, this.window?.column, left),
+      h,
+      w,
+    };
   }
 
   // -- computing and drawing
@@ -777,9 +804,7 @@ class HeatmapElement {
   /** What the drawing functions read. */
   snapshot() {
     const { source, colors, image, ramp, table } = this;
-    const view = { source, colors, image, ramp, table, pin: this.view.pin, zoom: this.view.zoom, ...this.cursor() };
-    // The window follows the cursor that was put, not the mouse: it must not slide under it.
-    view.window = viewWindow({ source, ...this.view });
+    const view = { source, colors, image, ramp, table, window: this.window, pin: this.view.pin, ...this.cursor() };
     view.value = source.value(view.row, view.column);
     view.shade = (value) => this.shade(value);
     return view;
@@ -815,21 +840,27 @@ class HeatmapElement {
   }
 
   comparison(row) {
-    const columns = this.source.shape[1];
+    const { source } = this;
+    const { pin } = this.view;
+    const { column } = this.cursor();
+    const [here, there] = [source.value(row, column), source.value(pin, column)];
+    const pinned = `against pinned ${axisEntry(source.rowAxis, pin)}`;
+    // Named rows are cases, not places: between them there is no offset, and no angle either.
+    if (source.rowAxis.labels && !source.rowAxis.details) {
+      return `${pinned}: ${shownValue(source, there)} there, difference ${signed(here - there)}`;
+    }
     let [dot, distance, a2, b2] = [0, 0, 0, 0];
-    for (let column = 0; column < columns; column++) {
-      const a = this.source.value(row, column);
-      const b = this.source.value(this.view.pin, column);
+    for (let c = 0; c < source.shape[1]; c++) {
+      const [a, b] = [source.value(row, c), source.value(pin, c)];
       dot += a * b;
       distance += (a - b) ** 2;
       a2 += a * a;
       b2 += b * b;
     }
+    const offset = row - pin;
     const cosine = a2 && b2 ? `, cosine ${signed(dot / Math.sqrt(a2 * b2))}` : "";
-    const offset = row - this.view.pin;
     return (
-      `against pinned ${axisEntry(this.source.rowAxis, this.view.pin)}: ` +
-      `offset ${offset > 0 ? "+" : ""}${String(offset).replace("-", "−")}, ` +
+      `${pinned}: offset ${offset > 0 ? "+" : ""}${String(offset).replace("-", "−")}, ` +
       `distance ${number(Math.sqrt(distance), 3)}, dot product ${signed(dot)}${cosine}`
     );
   }
@@ -888,8 +919,7 @@ class HeatmapElement {
       };
       bar.append(this.range("frame", { min: 0, max: source.frames.count - 1 }, source.frames.name, label));
     }
-    // A small grid shows all its numbers already.
-    if (Math.max(...source.shape) > 16) bar.append(this.select("zoom", ZOOMS, Number, (z) => `${z}×`));
+    if (this.zoomable) bar.append(this.select("zoom", ZOOMS, Number, (z) => `${z}×`));
 
     this.canvas = make("canvas", {
       tabIndex: 0,
@@ -908,12 +938,13 @@ class HeatmapElement {
       "p",
       { className: "help", id: `${this.root.id}-help` },
       "Hover or tap to read a value; click to put the cursor. Keys: arrows move it, Shift moves by ten, " +
-        "Home and End go to the ends of a row, P pins, + and − zoom.",
+        `Home and End go to the ends of a row, P pins${this.zoomable ? ", + and − zoom" : ""}.`,
     );
     const live = make("div", { className: "live" });
     live.append(
       make("p", { className: "title" }, this.initial.title),
-      bar, this.canvas, this.readout, this.goTo(), this.actions(), this.message, this.summary, this.tableBox, help,
+      // The words stand above the picture: below it they would be off the screen of a projector.
+      bar, this.readout, this.message, this.canvas, this.goTo(), this.actions(), this.tableBox, this.summary, help,
     );
     this.root.append(live);
     for (const element of live.querySelectorAll("input, select, button, canvas, .data")) {
@@ -977,36 +1008,47 @@ class HeatmapElement {
     const group = make("div", { className: "goto", role: "group", "aria-label": "Go to" }, make("span", {}, "go to"));
     const axes = [[source.rowAxis, "row", 0], [source.columnAxis, "column", 1]];
     if (source instanceof Encoding) {
-      const pairs = () => this.source.d_model / 2 - 1;
+      const last = () => this.source.d_model / 2 - 1;
+      const wavelength = (pair) => (2 * Math.PI) / this.source.frequency(pair);
       group.append(
-        this.numberField("position", () => this.source.positions - 1, (n) => ({ row: n })),
-        this.numberField("pair", pairs, (n) => ({ column: this.source.columnOf(n) })),
-        this.numberField("wavelength", () => Infinity, (n) => ({ column: this.source.columnOf(this.nearestPair(n)) }), 1, "any"),
+        this.numberField("position", () => [0, this.source.positions - 1], (n) => ({ row: n })),
+        this.numberField("pair", () => [0, last()], (n) => ({ column: this.source.columnOf(n) })),
+        this.numberField("wavelength", () => [wavelength(0), wavelength(last())], (n) => {
+          const pair = this.nearestPair(n);
+          this.say(`The wavelength nearest to ${number(n, 4)} is ${number(wavelength(pair), 4)} positions.`);
+          return { column: this.source.columnOf(pair) };
+        }, "any"),
       );
     } else {
       for (const [axis, key, side] of axes) {
         const named = axis.labels && !axis.details;
         group.append(named
           ? this.nameField(axis, key)
-          : this.numberField(axis.name, () => this.source.shape[side] - 1, (n) => ({ [key]: n })));
+          : this.numberField(axis.name, () => [0, this.source.shape[side] - 1], (n) => ({ [key]: n })));
       }
     }
     return group;
   }
 
-  numberField(name, limit, change, least = 0, step = 1) {
-    const input = make("input", { type: "number", name: `goto-${name}`, min: least, step });
-    input.addEventListener("change", () => {
+  numberField(name, limits, change, step = 1) {
+    const input = make("input", { type: "number", name: `goto-${name}`, step });
+    let done = ""; // Enter also makes the browser report a change, for the second time
+    const go = () => {
       if (input.value === "") return;
+      const [least, most] = limits();
       const wanted = Number(input.value);
-      const most = limit();
       const given = clamp(step === 1 ? Math.round(wanted) : wanted, least, most);
-      if (given === wanted) this.say("");
-      else if (wanted < least || wanted > most) {
-        this.say(`${name} runs from ${least} to ${most}; ${wanted} is outside, so this is ${given}.`);
-      } else this.say(`${name} is a whole number; this is ${given}.`);
+      this.say("");
       this.set(change(given));
-    });
+      done = input.value;
+      if (given === wanted) return;
+      done = input.value = String(Number(given.toFixed(3)));
+      const range = `${name} runs from ${number(least, 4)} to ${number(most, 4)}`;
+      this.say(`${step === 1 ? range.replace(/\.0+\b/g, "") : range}; ${wanted} is not in it, so this is ${input.value}.`);
+    };
+    input.addEventListener("change", () => input.value !== done && go());
+    // Enter on an unchanged field goes there again: the cursor may have moved meanwhile.
+    input.addEventListener("keydown", (event) => event.key === "Enter" && go());
     return make("label", {}, make("span", {}, name), input);
   }
 
@@ -1109,21 +1151,27 @@ class HeatmapElement {
     }
   }
 
-  readAddress() {
-    const [id, query] = location.hash.slice(1).split("?"); // URLSearchParams decodes the query
-    if (id !== this.root.id || !query) return;
+  /** Show what a link says and, for all that it does not say, what the page shows at first. */
+  readAddress(hash) {
+    const at = hash.indexOf("?");
+    if (at < 0 || hash.slice(1, at) !== this.root.id) return;
+    const first = { row: 0, column: 0, zoom: 1, frame: 0, ...this.initial, pin: this.initial.pin ?? null };
     const changes = {};
-    for (const [key, text] of new URLSearchParams(query)) {
+    for (const key of [...this.source.constructor.keys, "row", "column", "zoom", "frame", "pin"]) {
+      changes[key] = first[key];
+    }
+    for (const [key, text] of new URLSearchParams(hash.slice(at + 1))) {
       if (key === "columns" || key === "text") changes[key] = text;
       else if (text !== "" && isFinite(Number(text))) changes[key] = Number(text);
     }
+    if (this.timer !== undefined) this.togglePlay();
+    this.say("");
     try {
-      if (!this.colors) this.recolor();
       this.set(changes);
-      this.root.scrollIntoView({ block: "start" });
     } catch (error) {
       this.say(`The link to this view could not be read: ${error.message}.`);
     }
+    this.root.scrollIntoView({ block: "start" });
   }
 
   // -- events
@@ -1153,8 +1201,9 @@ class HeatmapElement {
     else if (event.key === "Home") this.set(event.ctrlKey ? { row: 0 } : { column: 0 });
     else if (event.key === "End") this.set(event.ctrlKey ? { row: Infinity } : { column: Infinity });
     else if (event.key === "p" || event.key === "P") this.togglePin();
-    else if (event.key === "+" || event.key === "=") this.set({ zoom: Math.min(8, this.view.zoom * 2) });
-    else if (event.key === "-") this.set({ zoom: Math.max(1, this.view.zoom / 2) });
+    else if (this.zoomable && (event.key === "+" || event.key === "=")) {
+      this.set({ zoom: Math.min(8, this.view.zoom * 2) });
+    } else if (this.zoomable && event.key === "-") this.set({ zoom: Math.max(1, this.view.zoom / 2) });
     else return;
     event.preventDefault();
   }
@@ -1168,7 +1217,7 @@ class HeatmapElement {
   cellAt(event, name = this.boxAt(event)) {
     if (!name) return null;
     const box = this.boxes[name];
-    const part = viewWindow({ source: this.source, ...this.view });
+    const part = this.window;
     const right = clamp((event.offsetX - box.x) / box.w, 0, 0.999999);
     const down = clamp((event.offsetY - box.y) / box.h, 0, 0.999999);
     if (name === "row") return { row: this.view.row, column: part.column + Math.floor(right * part.w) };
@@ -1200,7 +1249,12 @@ class HeatmapElement {
     observer.observe(document.documentElement, attributes);
     observer.observe(document.body, attributes);
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", recolor);
-    addEventListener("hashchange", () => this.readAddress());
+    addEventListener("hashchange", () => this.readAddress(location.hash));
+    document.addEventListener("click", (event) => {
+      // A link that was followed before is in the address already and changes nothing there.
+      const link = event.target.closest?.("a");
+      if (link?.hash && link.hash === location.hash) this.readAddress(link.hash);
+    });
   }
 }
 

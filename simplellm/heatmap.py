@@ -186,6 +186,7 @@ class Heatmap(Interactive):
         limits: Lowest and highest value of the colour scale. By default the data decide: signed
             values get a scale that is symmetric around zero, others run from least to greatest.
         row, column, frame: Where the cursor and the slider stand at first.
+        pin: The row that is pinned at first, to be compared with the one under the cursor.
 
     Raises:
         ValueError: If values are empty, too many, NaN or infinite, or labels do not fit.
@@ -213,6 +214,7 @@ class Heatmap(Interactive):
         row: int = 0,
         column: int = 0,
         frame: int = 0,
+        pin: int | None = None,
     ) -> None:
         array = _as_frames(values)
         n_frames, n_rows, n_columns = array.shape
@@ -224,6 +226,8 @@ class Heatmap(Interactive):
             if labels is not None and len(labels) != size:
                 raise ValueError(f"{argument} has {len(labels)} entries, values need {size}.")
         _check_cell(row, column, n_rows, n_columns)
+        if pin is not None and not 0 <= pin < n_rows:
+            raise ValueError(f"pin must be at least 0 and below {n_rows}, got {pin}.")
         if not 0 <= frame < n_frames:
             raise ValueError(f"frame must be at least 0 and below {n_frames}, got {frame}.")
         low, high = _limits(array, limits)
@@ -251,6 +255,7 @@ class Heatmap(Interactive):
                 "row": row,
                 "column": column,
                 "frame": frame,
+                "pin": pin,
             }
         )
 

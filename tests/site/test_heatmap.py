@@ -276,8 +276,28 @@ def test_go_to_outside_says_the_limits(show):
     live = show("encoding")
     live.root.locator("[name=goto-position]").fill("300")
     live.page.keyboard.press("Enter")
-    assert live.message == "position runs from 0 to 127; 300 is outside, so this is 127."
+    assert live.message == "position runs from 0 to 127; 300 is not in it, so this is 127."
     assert live.state["row"] == 127
+    live.root.locator("[name=goto-wavelength]").fill("1")
+    live.page.keyboard.press("Enter")
+    assert "wavelength runs from 6.283 to 47,117" in live.message
+
+
+def test_go_to_a_wavelength_says_which_is_nearest(show):
+    live = show("encoding")
+    live.root.locator("[name=goto-wavelength]").fill("100")
+    live.page.keyboard.press("Enter")
+    assert live.message == "The wavelength nearest to 100.0 is 111.7 positions."
+
+
+def test_enter_goes_to_the_same_place_again(show):
+    live = show("encoding")
+    field = live.root.locator("[name=goto-position]")
+    field.fill("5")
+    field.press("Enter")
+    live.canvas.press("Control+End")
+    field.press("Enter")
+    assert live.state["row"] == 5
 
 
 def test_pin_compares_two_positions(show):
@@ -293,6 +313,15 @@ def test_pin_compares_two_positions(show):
     assert f"cosine +{a @ b / 32:.3f}" in said
     live.root.get_by_role("button", name="Unpin").click()
     assert "pinned" not in live.readout
+
+
+def test_named_rows_are_compared_by_value_only(show):
+    live = show("grid")
+    live.root.get_by_role("button", name="Pin head").click()
+    live.slide("goto-head", "3")
+    said = live.readout.replace("−", "-")
+    a, b = FRAMES[0][3, 2], FRAMES[0][1, 2]
+    assert said.endswith(f"against pinned head b: {b:+.3g} there, difference {a - b:+.3g}")
 
 
 @pytest.mark.parametrize(("kind", "key"), [("encoding", "row"), ("grid", "frame")])
@@ -356,7 +385,7 @@ def test_png_is_the_canvas(show):
 def test_svg_is_well_formed_and_names_its_axes(show):
     root = ET.fromstring(saved(show("encoding"), "SVG"))
     words = " ".join(root.itertext())
-    assert all(word in words for word in ("position", "column", "the pair: 10 of 32"))
+    assert all(word in words for word in ("position", "column", "pair 10 (0 to 31)"))
     (cells, _legend) = root.findall("{http://www.w3.org/2000/svg}image")
     assert cells.get("href").startswith("data:image/png;base64,")
 
@@ -378,6 +407,43 @@ def test_link_restores_exactly_this_view(show):
     again = show("encoding", address=address)
     assert again.state == live.state
     assert again.picture() == live.picture()
+
+
+def test_link_shows_the_same_view_whatever_was_done_before(show):
+    live = show("encoding")
+    live.page.evaluate(
+        """() => document.querySelector('h1').insertAdjacentHTML(
+            'afterend', '<a href="#heatmap-explorer?base=100&row=3">a view</a>')"""
+    )
+    link = live.page.get_by_role("link", name="a view")
+    link.click()
+    live.page.wait_for_function(
+        "() => document.querySelector('.simplellm-heatmap').heatmap.state().base === 100"
+    )
+    first = live.state
+    live.call("h.set({pin: 7, zoom: 4, d_model: 8, base: 10, row: 50})")
+    live.root.get_by_role("button", name="Play").click()
+    link.click()  # the address does not change
+    live.page.wait_for_function(
+        "() => document.querySelector('.simplellm-heatmap').heatmap.state().base === 100"
+    )
+    assert live.state == first
+    assert live.root.get_by_role("button", name="Play").count() == 1  # stopped
+
+
+def test_link_restores_a_window_that_was_moved(show):
+    live = show("encoding", address="#heatmap-explorer?zoom=8&row=64&column=32")
+    for _ in range(20):
+        live.canvas.press("ArrowDown")
+    address = "#heatmap-explorer?" + live.call(
+        "new URLSearchParams(Object.entries(h.state()).filter(([, v]) => v !== null)).toString()"
+    )
+    again = show("encoding", address=address)
+    assert again.picture() == live.picture()
+
+
+def test_question_mark_in_a_sentence_survives_a_link(show):
+    assert show("sentence", address="#heatmap-sentence?text=Who?").state["text"] == "Who?"
 
 
 def test_link_carries_a_sentence(show):
@@ -513,10 +579,55 @@ def test_keys_do_not_reach_the_notebook(show):
 def test_zoom_shows_a_window_around_the_cursor(show):
     live = show("encoding")
     live.slide("zoom", "8")
-    window = live.call("h.snapshot().window")
+    window = live.call("h.window")
     assert (window["h"], window["w"]) == (16, 8)
     assert window["row"] <= 37 < window["row"] + 16
     assert window["column"] <= 20 < window["column"] + 8
+
+
+def test_click_in_a_zoomed_view_leaves_the_cell_under_the_mouse(show):
+    live = show("encoding")
+    live.slide("zoom", "4")
+    place = live.point(0.9, 0.9)
+    cells = set()
+    for _ in range(3):
+        live.page.mouse.click(*place)
+        cells.add((live.state["row"], live.state["column"]))
+    assert len(cells) == 1
+
+
+def test_keys_push_a_zoomed_view_along(show):
+    live = show("encoding")
+    live.slide("zoom", "8")
+    for _ in range(30):
+        live.canvas.press("ArrowDown")
+    window = live.call("h.window")
+    assert window["row"] + window["h"] - 1 == live.state["row"] == 67
+
+
+def test_small_grid_has_no_zoom(show):
+    live = show("grid")
+    live.canvas.press("+")
+    assert live.state["zoom"] == 1
+    assert "zoom" not in live.root.locator(".help").inner_text()
+
+
+def test_cursor_returns_when_a_longer_sentence_makes_room_again(show):
+    live = show("sentence")
+    live.call("h.set({row: 9, pin: 12})")
+    field = live.root.get_by_label("your sentence", exact=True)
+    field.fill("a")
+    assert live.state["row"] == 2
+    assert live.state["pin"] is None
+    assert live.message == "The pinned position 12 is gone: there are only 3 now."
+    field.fill("a longer sentence")
+    assert live.state["row"] == 9
+
+
+def test_words_stand_above_the_picture(show):
+    live = show("encoding", height=720)
+    readout, canvas = live.root.locator(".readout").bounding_box(), live.canvas.bounding_box()
+    assert readout["y"] + readout["height"] <= canvas["y"]
 
 
 def test_tab_reaches_every_control_with_a_visible_ring(show):
