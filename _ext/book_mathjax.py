@@ -6,14 +6,9 @@ there. A screen reader gets each formula as MathML all the same, from `assistive
 
 from pathlib import Path
 
-# Each part and what must be there before it: unsaid, they would run in the order of arrival.
-# output/chtml fetches its font itself; naming the font here too would be a race or a deadlock.
-PARTS = {
-    "core": [],
-    "input/tex": ["core"],
-    "output/chtml": ["core"],
-    "a11y/assistive-mml": ["core"],
-}
+# output/chtml fetches its font itself. To name the font here too is a race: over http it
+# may run before what it extends, and then no formula appears.
+PARTS = ["core", "input/tex", "output/chtml", "a11y/assistive-mml"]
 FETCHED_WHEN_NEEDED = ["input/tex/extensions", "output/chtml/fonts"]
 
 
@@ -35,6 +30,6 @@ def drop_other_parts(app, exception):
 def setup(app):
     app.setup_extension("sphinx-mathjax-offline")  # the dashes in the name are right
     app.config.mathjax_path = "mathjax/startup.js"  # here: its setup overrides _config.yml
-    app.config.mathjax3_config = {"loader": {"load": list(PARTS), "dependencies": PARTS}}
+    app.config.mathjax3_config = {"loader": {"load": PARTS}}
     app.connect("build-finished", drop_other_parts, priority=900)  # after it has copied them
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

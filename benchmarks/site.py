@@ -7,6 +7,7 @@ Builds the book once from nothing, then loads every chapter in Chromium from a l
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import http.server
 import statistics
@@ -18,7 +19,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from playwright.sync_api import Browser, Response, sync_playwright
+from playwright.sync_api import Browser, sync_playwright
 
 from benchmarks.heatmap import WATCH
 from tools import build_book
@@ -36,21 +37,27 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
     def log_message(self, *args: object) -> None:
         """Say nothing."""
 
+    def copyfile(self, source: object, outputfile: object) -> None:
+        """A page that is closed while it loads is no fault."""
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            super().copyfile(source, outputfile)  # type: ignore[arg-type,misc]
 
-def weigh(browser: Browser, url: str) -> Counter[str]:
+
+def weigh(browser: Browser, origin: str, page_path: str) -> Counter[str]:
     """Uncompressed bytes of a first load, by what they are."""
-    sizes: Counter[str] = Counter()
-
-    def add(response: Response) -> None:
-        path = response.url.split("?")[0]
-        kind = "fonts" if path.endswith(FONTS) else path.rsplit(".", 1)[-1]
-        sizes["maths" if "mathjax" in path and kind != "fonts" else kind] += len(response.body())
-
     context = browser.new_context()
     page = context.new_page()
-    page.on("response", add)
-    page.goto(url, wait_until="networkidle")
+    urls: set[str] = set()
+    page.on("request", lambda request: urls.add(request.url.split("?")[0].split("#")[0]))
+    page.goto(f"{origin}/{page_path}", wait_until="networkidle")
     context.close()
+    sizes: Counter[str] = Counter()
+    for url in urls:
+        if not url.startswith(origin):
+            continue  # data: and blob: are part of the page
+        file = SITE / url.removeprefix(origin).lstrip("/")
+        kind = "fonts" if file.suffix in FONTS else file.suffix.lstrip(".")
+        sizes["maths" if "mathjax" in url and kind != "fonts" else kind] += file.stat().st_size
     return sizes
 
 
@@ -83,11 +90,11 @@ def main() -> None:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=find_browser(), args=LAUNCH_ARGS)
         for file in sorted((SITE / "chapters").glob("*.html")):
-            url = f"http://127.0.0.1:{server.server_port}/chapters/{file.name}"
-            sizes = weigh(browser, url)
+            origin = f"http://127.0.0.1:{server.server_port}"
+            sizes = weigh(browser, origin, f"chapters/{file.name}")
             fonts = sizes.pop("fonts", 0)
             parts = ", ".join(f"{kind} {size / 1000:.0f}" for kind, size in sizes.most_common())
-            paints = paint_times(browser, url)
+            paints = paint_times(browser, f"{origin}/chapters/{file.name}")
             print(
                 f"| {file.stem} | {sizes.total() / 1000:.0f} | {parts} | {fonts / 1000:.0f} | "
                 f"{statistics.median(paints):.0f} ({max(paints):.0f}) |"

@@ -12,8 +12,8 @@ from .checks import (
     check_positive_int,
     check_start,
     check_vectors,
-    first_outside,
 )
+from .tables import is_observed, look_up
 
 
 class LearnedPositionalEmbedding(nn.Module):
@@ -100,22 +100,14 @@ class LearnedPositionalEmbedding(nn.Module):
                     f"{self.max_seq_len}: a learned table has no rows past its end. Shorten the "
                     "sequence, build a longer table, or use PositionalEncoding."
                 )
+            if not (torch.compiler.is_compiling() or is_observed(self.embedding)):
+                # The rows stand side by side already: a view of them needs no copy.
+                return x + self.embedding.weight[start:end].to(x.dtype)
             positions = torch.arange(start, end, device=x.device)
-        rows = self._look_up(positions)  # (seq_len, d_model) or (batch, seq_len, d_model)
+        hint = "A learned table has no row for it."
+        # (seq_len, d_model) or (batch, seq_len, d_model)
+        rows = look_up(self.embedding, positions.long(), "positions", "max_seq_len", hint)
         return x + rows.to(x.dtype)
-
-    def _look_up(self, positions: Tensor) -> Tensor:
-        try:
-            return self.embedding(positions.long())
-        except IndexError:
-            found = first_outside(positions, self.max_seq_len)
-            if found is None:
-                raise
-            bad_position, place = found
-            raise IndexError(
-                f"positions must be at least 0 and below max_seq_len = {self.max_seq_len}, got "
-                f"{bad_position} at positions{list(place)}. A learned table has no row for it."
-            ) from None
 
     def extra_repr(self) -> str:
         return f"init_std={self.init_std}"

@@ -6,7 +6,6 @@ import math
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.module import _has_any_global_hook
 
 from .checks import (
     check_bool,
@@ -15,8 +14,8 @@ from .checks import (
     check_init_std,
     check_int,
     check_positive_int,
-    first_outside,
 )
+from .tables import is_observed, look_up
 
 
 class TokenEmbedding(nn.Module):
@@ -104,39 +103,15 @@ class TokenEmbedding(nn.Module):
             check_ids(ids)
         if ids.dtype not in (torch.int32, torch.int64):  # all that nn.Embedding takes
             ids = ids.long()
-        rows = self._look_up(ids)  # (batch, seq_len, d_model)
+        hint = "Was the text encoded with another vocabulary?"
+        rows = look_up(self.embedding, ids, "ids", "vocab_size", hint)  # (batch, seq_len, d_model)
         if not self.scale:
             return rows
-        if torch.compiler.is_compiling() or not self._rows_are_ours():
+        if torch.compiler.is_compiling() or is_observed(self.embedding):
             return rows * math.sqrt(self.d_model)
         # The lookup has just made these rows and nobody else has seen them: scaling them in place
         # saves the time to make and fill another tensor of the output's size.
         return rows.mul_(math.sqrt(self.d_model))
-
-    def _rows_are_ours(self) -> bool:
-        """Whether nobody but us can hold the rows that the lookup has just made."""
-        table = self.embedding
-        return type(table) is nn.Embedding and not (
-            table._forward_hooks
-            or table._backward_hooks
-            or table._backward_pre_hooks
-            or _has_any_global_hook()  # type: ignore[no-untyped-call]
-        )
-
-    def _look_up(self, ids: Tensor) -> Tensor:
-        try:
-            return self.embedding(ids)
-        except IndexError:
-            # The lookup checks the range anyway, so the good path pays nothing for this message.
-            found = first_outside(ids, self.embedding.num_embeddings)
-            if found is None:
-                raise
-            bad_id, (row, column) = found
-            raise IndexError(
-                f"ids must be at least 0 and below vocab_size = {self.embedding.num_embeddings}, "
-                f"got {bad_id} at ids[{row}, {column}]. Was the text encoded with another "
-                "vocabulary?"
-            ) from None
 
     def extra_repr(self) -> str:
         return f"scale={self.scale}, init_std={self.init_std}"

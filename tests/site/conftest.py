@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+import playwright.sync_api
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -114,12 +115,10 @@ def site_url(site):
 @pytest.fixture(scope="session")
 def browser():
     """One Chromium for the whole session."""
-    from playwright.sync_api import sync_playwright
-
     from tools.browser import LAUNCH_ARGS, find_browser
 
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=find_browser(), args=LAUNCH_ARGS)
+    with playwright.sync_api.sync_playwright() as driver:
+        chromium = driver.chromium.launch(executable_path=find_browser(), args=LAUNCH_ARGS)
         yield chromium
         chromium.close()
 
@@ -144,7 +143,7 @@ def _settle(page) -> None:
     page.evaluate(
         """async () => {
             document.querySelectorAll('details').forEach(d => { d.open = true; });
-            const late = new Promise((_, fail) => setTimeout(fail, 15000, 'MathJax never started'));
+            const late = new Promise((_, fail) => setTimeout(fail, 10000, 'MathJax never started'));
             if (window.MathJax) await Promise.race([MathJax.startup?.promise, late]);
             await document.fonts.ready;
             // on a busy machine the theme's own transitions are still under way
@@ -228,7 +227,10 @@ def visit(request, page_path, site_url, browser, _visits) -> Visit:
         page.on("console", on_console)
         page.on("pageerror", lambda error: seen.thrown.append(str(error)))
         page.goto(f"{seen.origin}/{page_path}")
-        _settle(page)
+        try:
+            _settle(page)
+        except playwright.sync_api.Error as error:  # noted once, not waited for in every test
+            seen.thrown.append(error.message)
         page.evaluate("scrollTo(0, document.body.scrollHeight)")  # what loads late, loads now
         page.wait_for_load_state("networkidle")
         seen.facts = page.evaluate(FACTS)
