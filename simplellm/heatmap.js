@@ -525,7 +525,9 @@ function drawLegend(pen, view, box) {
   const at = box.x + (box.w * view.shade(view.value)) / 256;
   pen.line([[at - 4, box.y - 6], [at, box.y], [at + 4, box.y - 6], [at - 4, box.y - 6]], view.colors.ink, 1.5);
   pen.text(shownValue(view.source, low), box.x, box.y + 20, view.colors.muted);
-  pen.text(name + (unit ? ` (${unit})` : ""), box.x + box.w / 2, box.y + 20, view.colors.muted, "center");
+  const label = name + (unit ? ` (${unit})` : "");
+  const fits = label.length * 6.3 < box.w - 100; // between the two numbers, or on a line of its own
+  pen.text(label, box.x + box.w / 2, box.y + (fits ? 20 : 36), view.colors.muted, "center");
   pen.text(shownValue(view.source, high), box.x + box.w, box.y + 20, view.colors.muted, "right");
 }
 

@@ -103,7 +103,6 @@ def still(
     with matplotlib.rc_context(STYLE):
         width, height = STILL_PIXELS
         figure = Figure(figsize=(width / 100, height / 100), layout="constrained")
-        canvas = FigureCanvasAgg(figure)
         axes = figure.subplots()
         axes.set_title(title)
         cells(axes, values, rows, columns, value, limits)
@@ -111,8 +110,14 @@ def still(
             axes.set_yticks(range(len(row_labels)), row_labels)
         if column_labels is not None and len(column_labels) <= 16:
             axes.set_xticks(range(len(column_labels)), column_labels)
-        canvas.draw()  # type: ignore[no-untyped-call]
-        drawn = np.asarray(canvas.buffer_rgba())  # type: ignore[no-untyped-call]
+        return to_png(figure)
+
+
+def to_png(figure: Figure) -> bytes:
+    """A figure as a small PNG, the same bytes for the same figure; a live lab shows it."""
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()  # type: ignore[no-untyped-call]
+    drawn = np.asarray(canvas.buffer_rgba())  # type: ignore[no-untyped-call]
     # The picture is stored twice in a notebook: a palette is a third of the bytes. Coverage, not
     # frequency, chooses it, or the rare colours at the ends of the scale would turn grey.
     pixels = Image.fromarray(drawn).convert("RGB")
