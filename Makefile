@@ -13,7 +13,7 @@ PORT ?= 8000
 VENV := .venv/bin/python
 NEED_PYTHON = command -v "$(PYTHON)" >/dev/null || { echo "$(PYTHON) was not found. Install Python 3.11 or newer, or name one you have: make ... PYTHON=python3.12"; exit 1; }; "$(PYTHON)" tools/python_version.py
 
-.PHONY: help setup serve book lab refresh test bench clean
+.PHONY: help setup serve book lab chapter refresh test bench clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
@@ -35,6 +35,9 @@ book: setup ## Build the site into _build/html from the committed outputs
 
 lab: setup ## Open the chapters in JupyterLab
 	@$(VENV) -m jupyterlab chapters $(LAB_ARGS)
+
+chapter: setup ## Start a chapter: FILE=03_scaling_by_sqrt_d_model TITLE="Scaling by √d_model"
+	@$(VENV) tools/new_chapter.py "$$FILE" "$$TITLE"
 
 refresh: setup ## Re-execute and rewrite all chapters (or NB="chapters/a.ipynb ...")
 	@$(VENV) tools/refresh.py $(NB)
