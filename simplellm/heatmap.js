@@ -738,6 +738,7 @@ class HeatmapElement {
     if (recompute) this.compute();
     this.draw();
     this.refresh(recompute);
+    this.root.dispatchEvent(new CustomEvent("viewchange", { detail: this.state() }));
   }
 
   /** The part of the array on view: it centres on the cursor when it has to be chosen anew, and
@@ -1285,3 +1286,24 @@ export function mount(root) {
 export function mountAll() {
   document.querySelectorAll(".simplellm-heatmap[data-state]:not([data-live])").forEach(mount);
 }
+
+/** The front end of simplellm.live_heatmap: the same heatmap with Python listening (anywidget). */
+export default {
+  render({ model, el }) {
+    const root = make("div", { className: "simplellm-heatmap" });
+    root.addEventListener("viewchange", (event) => {
+      model.set("view", event.detail);
+      model.save_changes();
+    });
+    const show = () => {
+      root.replaceChildren();
+      root.id = `heatmap-${model.get("state").name}`;
+      root.dataset.state = JSON.stringify(model.get("state"));
+      mount(root);
+    };
+    el.append(root);
+    show();
+    model.on("change:state", show);
+    return () => model.off("change:state", show);
+  },
+};

@@ -452,6 +452,7 @@ def script() -> str:
     from several outputs carries the script once, before its later heatmaps are parsed.
     """
     module = files("simplellm").joinpath("heatmap.js").read_text(encoding="utf-8")
+    module = module.split("\n/** The front end of simplellm.live_heatmap")[0]  # for a kernel only
     body = re.sub(r"^export (?=function|class|const)", "", module, flags=re.MULTILINE)
     return (
         f"(() => {{\n{body}\nmountAll();\n"

@@ -18,6 +18,7 @@ from PIL import Image
 from simplellm import InputEmbedding, sinusoidal_encoding
 from simplellm import palette as colours
 from simplellm.heatmap import EncodingExplorer, Heatmap, SentenceExplorer, from_html, script
+from simplellm.live_heatmap import LiveHeatmap
 
 FINITE = st.floats(-1e6, 1e6, width=32)
 
@@ -257,3 +258,29 @@ def test_stored_values_are_little_endian_wherever_they_were_made():
     big = np.array([[1.0, 256.0]], dtype=">f8")
     raw = base64.b64decode(grid(big).state["values"])
     assert np.frombuffer(raw, "<f4").tolist() == [1.0, 256.0]
+
+
+# ---- with Python listening
+
+
+def test_live_heatmap_carries_the_same_module_and_state():
+    heatmap = EncodingExplorer(d_model=8, positions=6, row=2)
+    live = LiveHeatmap(heatmap)
+    assert live.state == heatmap.state
+    assert "export default" in live._esm
+    assert "export default" not in script()  # a kernel is needed for that part
+
+
+def test_live_heatmap_tells_python_where_the_reader_is():
+    live = LiveHeatmap(EncodingExplorer(d_model=8, positions=6, row=2))
+    heard = []
+    live.observe(lambda change: heard.append(change["new"]["row"]), names="view")
+    live.view = {**live.view, "row": 4}  # what the browser does
+    live.show(EncodingExplorer(d_model=8, positions=6, row=1))
+    assert heard == [4, 1]
+
+
+def test_live_heatmap_has_a_short_name_without_an_address():
+    assert (
+        repr(LiveHeatmap(ALL[0])) == "LiveHeatmap 'explorer': The sinusoidal encoding of positions"
+    )

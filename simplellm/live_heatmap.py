@@ -1,0 +1,59 @@
+"""A heatmap in a running notebook that tells Python where its reader points.
+
+A heatmap from :mod:`simplellm.heatmap` needs no kernel and tells nobody. Use this one where Python
+has something to answer. Needs anywidget besides (``pip install simplellm[notebook]``).
+"""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from typing import Any
+
+import anywidget
+import traitlets
+
+from .heatmap import Interactive
+from .palette import stylesheet
+
+
+class LiveHeatmap(anywidget.AnyWidget):
+    """The same heatmap as an ipywidget: Python sees every move and can show another state.
+
+    Args:
+        heatmap: What it shows at first.
+
+    Attributes:
+        view: Where the reader is, as the browser's ``state()`` gives it: ``row``, ``column``, and
+            what the controls were set to. Observe it: ``live.observe(answer, names="view")``.
+
+    Example:
+        >>> from simplellm.heatmap import EncodingExplorer
+        >>> live = LiveHeatmap(EncodingExplorer(d_model=8, positions=16, row=3))
+        >>> live.view["row"]
+        3
+        >>> live.show(EncodingExplorer(d_model=16, positions=16, row=5))
+        >>> live.view["row"], live.view["d_model"]
+        (5, 16)
+    """
+
+    _esm = files("simplellm").joinpath("heatmap.js").read_text(encoding="utf-8")
+    _css = stylesheet()
+    state = traitlets.Dict().tag(sync=True)
+    view = traitlets.Dict().tag(sync=True)
+
+    def __init__(self, heatmap: Interactive, **options: Any) -> None:
+        super().__init__(state=heatmap.state, view=_view(heatmap), **options)
+
+    def show(self, heatmap: Interactive) -> None:
+        """Show another heatmap in the same place."""
+        self.view = _view(heatmap)
+        self.state = heatmap.state
+
+    def __repr__(self) -> str:
+        return f"LiveHeatmap {self.state['name']!r}: {self.state['title']}"
+
+
+def _view(heatmap: Interactive) -> dict[str, Any]:
+    """What the browser will report, so that Python can answer before it has."""
+    keys = ("row", "column", "d_model", "positions", "base", "columns", "frame", "text")
+    return {key: heatmap.state[key] for key in keys if key in heatmap.state}
