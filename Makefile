@@ -36,7 +36,7 @@ book: setup ## Build the site into _build/html from the committed outputs
 lab: setup ## Open the chapters in JupyterLab
 	@$(VENV) -m jupyterlab chapters $(LAB_ARGS)
 
-chapter: setup ## Start a chapter: FILE=03_scaling_by_sqrt_d_model TITLE="Scaling by √d_model"
+chapter: setup ## Start a chapter: FILE=13_my_topic TITLE="My topic"
 	@$(VENV) tools/new_chapter.py "$$FILE" "$$TITLE"
 
 refresh: setup ## Re-execute and rewrite all chapters (or NB="chapters/a.ipynb ...")
