@@ -1,0 +1,202 @@
+"""`make chapter` adds a page that passes every check as it stands, and one line in the contents."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbformat import NotebookNode
+
+from tools import new_chapter
+from tools import notebook_rules as rules
+
+ROOT = Path(__file__).parent.parent
+NAME, TITLE = "98_a_chapter_from_the_scaffold", "Scaling by √d_model"
+
+CONTENTS = """\
+# One line a chapter.
+format: jb-book
+root: chapters/00_start_here
+chapters:
+- file: chapters/02_order
+- file: chapters/04_sinusoidal_frequencies
+- file: reference/glossary
+"""
+
+
+def command(tree: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, *arguments], cwd=tree, capture_output=True, text=True, check=False
+    )
+
+
+# ---- in a copy of the tree -----------------------------------------------------------------------
+
+
+def files(tree: Path) -> dict[str, bytes]:
+    """What stands in a tree, but for what Python and make leave behind."""
+    return {
+        path.relative_to(tree).as_posix(): path.read_bytes()
+        for path in tree.rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+
+
+@pytest.fixture(scope="module")
+def trees(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, bytes]]:
+    """A copy of what the scaffold reads and writes, with a chapter made in it; as it was before."""
+    tree = tmp_path_factory.mktemp("tree")
+    for name in ("chapters", "tools", "tests/sanitize.cfg", "_toc.yml", "pyproject.toml"):
+        (tree / name).parent.mkdir(exist_ok=True)
+        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
+        copy(ROOT / name, tree / name)
+    before = files(tree)
+    made = command(tree, "tools/new_chapter.py", NAME, TITLE)
+    assert made.returncode == 0, made.stdout + made.stderr
+    return tree, before
+
+
+@pytest.fixture
+def tree(trees: tuple[Path, dict[str, bytes]]) -> Path:
+    return trees[0]
+
+
+@pytest.fixture
+def notebook(tree: Path) -> NotebookNode:
+    return nbformat.read(tree / "chapters" / f"{NAME}.ipynb", as_version=4)
+
+
+def test_new_chapter_keeps_every_rule(notebook: NotebookNode) -> None:
+    assert [problem for rule in rules.RULES for problem in rule(notebook)] == []
+
+
+def test_new_chapter_begins_with_its_title(notebook: NotebookNode) -> None:
+    assert notebook.cells[0].source.startswith(f"# {TITLE}\n")
+
+
+def test_one_file_is_added_and_one_line(trees: tuple[Path, dict[str, bytes]]) -> None:
+    tree, before = trees
+    after = files(tree)
+    assert after.keys() - before.keys() == {f"chapters/{NAME}.ipynb"}
+    assert [name for name in before if after[name] != before[name]] == ["_toc.yml"]
+    line = f"- file: chapters/{NAME}\n".encode()
+    assert after["_toc.yml"].replace(line, b"", 1) == before["_toc.yml"]
+
+
+def test_new_chapter_gives_the_same_bytes_when_refreshed(tree: Path) -> None:
+    again = command(tree, "tools/refresh.py", f"chapters/{NAME}.ipynb")
+    assert f"unchanged chapters/{NAME}.ipynb" in again.stdout, again.stdout + again.stderr
+
+
+@pytest.mark.parametrize("check", [["check"], ["format", "--check"]], ids=" ".join)
+def test_new_chapter_is_in_style(tree: Path, check: list[str]) -> None:
+    done = command(tree, "-m", "ruff", *check, "--no-cache", f"chapters/{NAME}.ipynb")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_second_chapter_of_that_name_is_refused(tree: Path) -> None:
+    before = (tree / "_toc.yml").read_bytes()
+    done = command(tree, "tools/new_chapter.py", NAME, TITLE)
+    assert done.returncode != 0
+    assert f"chapters/{NAME}.ipynb exists already" in done.stderr
+    assert (tree / "_toc.yml").read_bytes() == before
+
+
+# ---- names, numbers, labels ----------------------------------------------------------------------
+
+
+@pytest.fixture
+def book(tmp_path: Path) -> Path:
+    """A book of one chapter, which was made with the scaffold."""
+    (tmp_path / "chapters").mkdir()
+    (tmp_path / "_toc.yml").write_text(CONTENTS, encoding="utf-8")
+    nbformat.write(new_chapter.page("order", "Order"), tmp_path / "chapters" / "02_order.ipynb")
+    return tmp_path
+
+
+BAD_NAMES = """
+    scaling 3_scaling 03_ 03-scaling 03_Scaling 03_größe 03_2_scaling 03_scaling__twice
+    03_scaling.ipynb chapters/03_scaling ../03_scaling
+"""
+
+
+@pytest.mark.parametrize("name", ["", *BAD_NAMES.split()])
+def test_bad_file_name_is_refused_with_an_example(book: Path, name: str) -> None:
+    with pytest.raises(ValueError, match=r"FILE is .* two digits and lower-case words") as error:
+        new_chapter.check(book, name, TITLE)
+    assert repr(name) in str(error.value)
+    assert "make chapter FILE=13_my_topic" in str(error.value)
+
+
+@pytest.mark.parametrize("title", ["", "  ", "two\nlines"])
+def test_bad_title_is_refused(book: Path, title: str) -> None:
+    with pytest.raises(ValueError, match=r"TITLE is .* a title of one line"):
+        new_chapter.check(book, "03_scaling", title)
+
+
+def test_existing_file_is_refused(book: Path) -> None:
+    with pytest.raises(ValueError, match=r"02_order\.ipynb exists already"):
+        new_chapter.check(book, "02_order", TITLE)
+
+
+def test_taken_number_is_refused(book: Path) -> None:
+    with pytest.raises(ValueError, match=r"the number 02 is taken by 02_order\.ipynb"):
+        new_chapter.check(book, "02_scaling", TITLE)
+
+
+def test_taken_words_are_refused(book: Path) -> None:
+    with pytest.raises(ValueError, match=r"02_order\.ipynb uses the prefix order- already"):
+        new_chapter.check(book, "03_order", TITLE)
+
+
+def test_page_that_does_not_run_leaves_nothing(book: Path) -> None:
+    # There is no tools/refresh.py in this book, so executing fails.
+    assert new_chapter.create(book, "03_scaling", TITLE) == 1
+    assert [path.name for path in (book / "chapters").iterdir()] == ["02_order.ipynb"]
+    assert (book / "_toc.yml").read_text(encoding="utf-8") == CONTENTS
+
+
+@pytest.mark.parametrize(
+    ("number", "before"),
+    [
+        (1, "- file: chapters/02_order"),
+        (3, "- file: chapters/04_sinusoidal_frequencies"),
+        (12, "- file: reference/glossary"),
+    ],
+)
+def test_line_stands_in_the_order_of_numbers(number: int, before: str) -> None:
+    line = f"- file: chapters/{number:02d}_new"
+    contents = new_chapter.with_line(CONTENTS, f"{number:02d}_new", number)
+    assert contents == CONTENTS.replace(before, f"{line}\n{before}")
+
+
+def test_line_is_indented_like_its_neighbours() -> None:
+    parts = "parts:\n- caption: One\n  chapters:\n  - file: chapters/02_order\n"
+    assert new_chapter.with_line(parts, "03_new", 3) == parts + "  - file: chapters/03_new\n"
+
+
+def test_contents_without_a_chapter_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"add the line - file: chapters/03_new by hand"):
+        new_chapter.with_line("root: chapters/00_start_here\n", "03_new", 3)
+
+
+def labels(notebook: NotebookNode) -> set[str]:
+    """What must stand once in a book: labels, heatmap names, prefixes of bibliographies."""
+    text = "\n".join(cell.source for cell in notebook.cells)
+    return set(re.findall(r'(?::label: |:keyprefix: |\bname="|\{cite:t\}`)([\w-]+)', text))
+
+
+def test_two_chapters_share_no_label() -> None:
+    one, other = (labels(new_chapter.page(slug, TITLE)) for slug in ("scaling", "scaling-twice"))
+    assert len(one) == len(other) == 5
+    assert not one & other
+
+
+def test_nothing_is_left_to_fill_in() -> None:
+    text = nbformat.writes(new_chapter.page("scaling", TITLE))
+    assert not re.search(r"@\w+@|TODO|FIXME|XXX", text)
