@@ -72,16 +72,31 @@ STEPS = [
     Step("chromium", "is there a browser?", have_browser),
     Step("style", "ruff check, notebooks too", [*PYTHON, "ruff", "check"]),
     Step("format", "ruff format --check", [*PYTHON, "ruff", "format", "--check"]),
+    Step("spelling", "codespell", [*PYTHON, "codespell_lib"]),
     Step("types", "mypy on simplellm", [*PYTHON, "mypy"]),
     Step(
         "unit",
         "unit and property tests, and the examples in docstrings",
-        [*PYTEST, "--doctest-modules", "simplellm", "tests", "--ignore=tests/site", *PARALLEL],
+        [
+            *PYTEST,
+            "--doctest-modules",
+            "simplellm",
+            "tests",
+            "--ignore=tests/site",
+            "--ignore=tests/live",
+            *PARALLEL,
+        ],
     ),
     Step(
         "notebooks",
         "every chapter executed and compared with what is committed",
         [*PYTEST, *NBVAL, *PARALLEL, "chapters"],
+    ),
+    Step(
+        "live",
+        "the chapters in JupyterLab and Notebook 7, with a kernel",
+        [*PYTEST, "tests/live"],
+        needs=("chromium",),
     ),
     Step("book", "the site, every warning an error", build),
     Step(
