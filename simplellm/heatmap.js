@@ -814,8 +814,10 @@ class HeatmapElement {
   }
 
   draw() {
-    const width = Math.floor(this.canvas.clientWidth);
+    // What is off the screen of a notebook reports no width; its theme may change meanwhile.
+    const width = Math.floor(this.canvas.clientWidth) || this.width;
     if (!width) return; // not laid out yet (a hidden tab): the resize observer calls again
+    this.width = width;
     this.boxes = layOut(width, this.source);
     const ratio = devicePixelRatio || 1;
     const [w, h] = [Math.round(width * ratio), Math.round(this.boxes.height * ratio)];
@@ -1284,6 +1286,10 @@ export function mount(root) {
 }
 
 export function mountAll() {
+  // Notebook 7 takes the arrow keys before the slider of a live lab sees them.
+  document.addEventListener("focusin", ({ target }) => {
+    if (target.matches?.(".noUi-handle")) target.dataset.lmSuppressShortcuts = "true";
+  });
   document.querySelectorAll(".simplellm-heatmap[data-state]:not([data-live])").forEach(mount);
 }
 
@@ -1302,7 +1308,9 @@ export default {
       mount(root);
     };
     el.append(root);
-    show();
+    // A host may attach a view only after it was rendered; until then it has no colours.
+    const start = () => (root.isConnected ? show() : requestAnimationFrame(start));
+    start();
     model.on("change:state", show);
     return () => model.off("change:state", show);
   },
