@@ -120,7 +120,7 @@ def test_pins_lie_in_the_ranges_the_package_names() -> None:
     from packaging.requirements import Requirement
 
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    pinned = pins("constraints.txt") | pins("requirements.txt")
+    pinned = pins("constraints.txt") | pins("requirements.txt") | pins("requirements-dev.txt")
     for text in chain(project["dependencies"], *project["optional-dependencies"].values()):
         requirement = Requirement(text)
         assert requirement.specifier.contains(pinned[requirement.name]), text
