@@ -228,26 +228,27 @@ class TokenBack(Task):
 class PositionLookup(Task):
     """Say which symbol stands at the position that a query names.
 
-    Layout: BOS, n symbols, then queries. There is a token for each of the n positions, and the
-    answer is said at the query. A query may stand at any place after the symbols, so how far back
-    its answer lies says nothing: the position itself is needed.
+    Layout: n symbols, then queries. There is a token for each of the n positions, and the answer
+    is said at the query. A query may stand at any place after the symbols, so how far back its
+    answer lies says nothing: the position itself is needed. No BOS, because a token that always
+    comes first lets a causal model count: its share of an average over t + 1 tokens tells t.
 
     Args:
-        n: Number of symbols; they stand at positions 1 to n.
+        n: Number of symbols; they stand at positions 0 to n - 1.
         symbols: Number of different symbols.
         queries: Number of queries, drawn independently.
 
     Example:
-        >>> task = PositionLookup(n=3, symbols=5, queries=2)  # ids 8, 9, 10 ask for 1, 2, 3
+        >>> task = PositionLookup(n=3, symbols=5, queries=2)  # ids 8, 9, 10 ask for 0, 1, 2
         >>> ids, targets = task.sample(1, torch.Generator().manual_seed(0))
         >>> ids.tolist(), targets.tolist()
-        ([[1, 7, 7, 6, 8, 9]], [[0, 0, 0, 0, 7, 7]])
+        ([[7, 7, 6, 8, 9]], [[0, 0, 0, 7, 7]])
     """
 
     name: ClassVar[str] = "position_lookup"
-    n: int = 16
+    n: int = 10
     symbols: int = 16
-    queries: int = 16
+    queries: int = 10
 
     @property
     def vocab_size(self) -> int:
@@ -255,7 +256,7 @@ class PositionLookup(Task):
 
     @property
     def seq_len(self) -> int:
-        return 1 + self.n + self.queries
+        return self.n + self.queries
 
     @property
     def answers(self) -> int:
@@ -264,8 +265,8 @@ class PositionLookup(Task):
     def _draw(self, batch: int, generator: torch.Generator, length: int) -> Batch:
         given = _symbols(self.symbols, (batch, self.n), generator)
         asked = torch.randint(self.n, (batch, self.queries), generator=generator)
-        ids = _joined([BOS, given, FIRST + self.symbols + asked], batch)
-        return Batch(ids, _joined([PAD] * (1 + self.n) + [given.gather(1, asked)], batch))
+        ids = torch.cat([given, FIRST + self.symbols + asked], dim=1)
+        return Batch(ids, torch.cat([torch.full_like(given, PAD), given.gather(1, asked)], dim=1))
 
 
 @dataclass(frozen=True)
@@ -384,15 +385,14 @@ def _symbols(number: int, shape: tuple[int, int], generator: torch.Generator) ->
     return torch.randint(FIRST, FIRST + number, shape, generator=generator)
 
 
-def _joined(parts: list[Tensor | int], batch: int) -> Tensor:
-    """Put parts side by side; a number stands for a column of it."""
-    columns = [torch.full((batch, 1), p) if isinstance(p, int) else p for p in parts]
-    return torch.cat(columns, dim=1)
-
-
 def _continued(prompt: list[Tensor | int], answer: Tensor) -> Batch:
-    """A prompt and its answer, which is read one place after it is to be said."""
-    whole = _joined([*prompt, answer], len(answer))
+    """A prompt and its answer, which is read one place after it is to be said.
+
+    A number in the prompt stands in every row.
+    """
+    rows = len(answer)
+    parts = [torch.full((rows, 1), p) if isinstance(p, int) else p for p in prompt]
+    whole = torch.cat([*parts, answer], dim=1)
     targets = whole[:, 1:].clone()
     targets[:, : -answer.shape[1]] = PAD
     return Batch(whole[:, :-1], targets)

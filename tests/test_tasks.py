@@ -79,14 +79,13 @@ def test_token_back_says_the_token_k_places_before(
 def test_position_lookup_says_the_symbol_at_the_position_asked_for(
     n: int, symbols: int, queries: int, seed: int
 ) -> None:
-    first_query = 3 + symbols  # asks for position 1
+    first_query = 3 + symbols  # asks for position 0
     for ids, targets in rows(task("position_lookup", n=n, symbols=symbols, queries=queries), seed):
-        assert ids[0] == BOS
-        assert all(3 <= i < 3 + symbols for i in ids[1 : n + 1])
-        assert targets[: n + 1] == [PAD] * (n + 1)
-        for query, target in zip(ids[n + 1 :], targets[n + 1 :], strict=True):
-            position = query - first_query + 1
-            assert 1 <= position <= n
+        assert all(3 <= i < 3 + symbols for i in ids[:n])
+        assert targets[:n] == [PAD] * n
+        for query, target in zip(ids[n:], targets[n:], strict=True):
+            position = query - first_query
+            assert 0 <= position < n
             assert target == ids[position]
 
 
