@@ -77,15 +77,24 @@ def check_init_std(init_std: object) -> None:
         raise ValueError(f"init_std must be finite and at least 0, got {init_std}.")
 
 
-def check_dropout(dropout: object) -> None:
+def check_positive_number(name: str, value: object) -> None:
+    """Refuse anything but a finite number above 0."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise TypeError(f"{name} must be a number, got {value!r} of type {type(value).__name__}.")
+    # A chained comparison, not math.isfinite: torch.compile may hold the value as a symbol.
+    if not 0 < value < math.inf:
+        raise ValueError(f"{name} must be positive and finite, got {value}.")
+
+
+def check_dropout(dropout: object, name: str = "dropout") -> None:
     """Refuse a probability outside [0, 1); 1 would silence the layer for good."""
     if isinstance(dropout, bool) or not isinstance(dropout, (int, float)):
         raise TypeError(
-            f"dropout must be a number, got {dropout!r} of type {type(dropout).__name__}."
+            f"{name} must be a number, got {dropout!r} of type {type(dropout).__name__}."
         )
     if not 0.0 <= dropout < 1.0:
         raise ValueError(
-            f"dropout must be at least 0 and below 1, got {dropout}. It is the share of entries "
+            f"{name} must be at least 0 and below 1, got {dropout}. It is the share of entries "
             "set to zero in training; 0 switches it off."
         )
 

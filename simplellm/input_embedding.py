@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 
-from .checks import check_bool, check_dropout
+from .checks import check_bool, check_dropout, check_positive_number
 from .learned_positional_embedding import LearnedPositionalEmbedding
 from .positional_encoding import PositionalEncoding
 from .sinusoids import DEFAULT_BASE
@@ -27,6 +29,9 @@ class InputEmbedding(nn.Module):
             same: masking padding is attention's work.
         base: The constant the paper sets to 10 000. It belongs to the sinusoids: with
             ``use_learned_pe`` it must be left alone.
+        position_rms: Root mean square that the position rows start from. Left at None it is what
+            each kind has by itself: 1/√2 for sinusoids, 0.02 for a learned table. Setting it
+            tells the kind of an encoding from its size.
         device: Device of tables and buffers.
         dtype: Floating-point dtype of tables and buffers.
 
@@ -62,6 +67,7 @@ class InputEmbedding(nn.Module):
         init_std: float = 0.02,
         padding_idx: int | None = None,
         base: float = DEFAULT_BASE,
+        position_rms: float | None = None,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
@@ -72,6 +78,8 @@ class InputEmbedding(nn.Module):
                 f"base must be left at {DEFAULT_BASE:g} with use_learned_pe=True, got {base}: a "
                 "learned table has no frequencies."
             )
+        if position_rms is not None:
+            check_positive_number("position_rms", position_rms)
         super().__init__()
         self.token_embedding = TokenEmbedding(
             vocab_size,
@@ -84,12 +92,15 @@ class InputEmbedding(nn.Module):
         )
         self.pos_embedding: PositionalEncoding | LearnedPositionalEmbedding
         if use_learned_pe:
+            init = {} if position_rms is None else {"init_std": position_rms}
             self.pos_embedding = LearnedPositionalEmbedding(
-                max_seq_len, d_model, device=device, dtype=dtype
+                max_seq_len, d_model, **init, device=device, dtype=dtype
             )
         else:
+            # A sine of amplitude 1 has root mean square 1/√2.
+            amplitude = 1.0 if position_rms is None else position_rms * math.sqrt(2)
             self.pos_embedding = PositionalEncoding(
-                d_model, max_seq_len, base=base, device=device, dtype=dtype
+                d_model, max_seq_len, base=base, amplitude=amplitude, device=device, dtype=dtype
             )
         self.dropout = nn.Dropout(dropout)
 

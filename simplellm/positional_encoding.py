@@ -14,6 +14,7 @@ from .checks import (
     check_even_d_model,
     check_positions,
     check_positive_int,
+    check_positive_number,
     check_start,
     check_vectors,
 )
@@ -31,12 +32,14 @@ class PositionalEncoding(nn.Module):
         d_model: Width of each row; even.
         max_seq_len: Number of positions kept in the table.
         base: The constant the paper sets to 10 000.
+        amplitude: Largest value of a sine; 1 in the paper. With it the rows have root mean square
+            ``amplitude / √2``. It is what separates the *kind* of an encoding from its *size*.
         device: Device of the table.
         dtype: Floating-point dtype of the table.
 
     Attributes:
         pe: The table, a buffer of shape ``(1, max_seq_len, d_model)``.
-        d_model, max_seq_len, base: As given.
+        d_model, max_seq_len, base, amplitude: As given.
 
     Shape:
         x ``(batch, seq_len, d_model)`` to the same shape and dtype.
@@ -63,17 +66,20 @@ class PositionalEncoding(nn.Module):
         max_seq_len: int,
         *,
         base: float = DEFAULT_BASE,
+        amplitude: float = 1.0,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
         check_even_d_model(d_model)
         check_positive_int("max_seq_len", max_seq_len)
         check_base(base)
+        check_positive_number("amplitude", amplitude)
         check_dtype(dtype)
         super().__init__()
         self.d_model = d_model
         self.max_seq_len = max_seq_len
         self.base = base
+        self.amplitude = amplitude
         # A buffer travels with the module and its checkpoints, and no optimiser sees it.
         self.register_buffer("pe", torch.empty(1, max_seq_len, d_model, device=device, dtype=dtype))
         self.reset_parameters()
@@ -114,8 +120,13 @@ class PositionalEncoding(nn.Module):
         """
         # Apple's GPUs have no float64: the formula is computed beside them and the rows sent over.
         place = torch.device("cpu") if positions.device.type == "mps" else positions.device
-        exact = sinusoidal_encoding(positions.to(place), self.d_model, self.base)
+        exact = self._exact(positions.to(place))
         return exact.to(torch.float32).to(device=positions.device, dtype=self.pe.dtype)
+
+    def _exact(self, positions: Tensor) -> Tensor:
+        """The formula at any positions, ``(*positions.shape, d_model)``, float64."""
+        rows = sinusoidal_encoding(positions, self.d_model, self.base)
+        return rows if self.amplitude == 1.0 else self.amplitude * rows
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> PositionalEncoding:
         # .half().float() would leave rounded numbers in a float32 table. The formula is at hand,
@@ -171,11 +182,12 @@ class PositionalEncoding(nn.Module):
         if saved.is_meta:
             return None
         positions = torch.arange(min(saved.shape[1], self.max_seq_len), device="cpu")
-        exact = sinusoidal_encoding(positions, self.d_model, self.base)
+        exact = self._exact(positions)
         saved = saved[0, : len(positions)].detach().cpu()
         # Tables elsewhere are often computed in float32: their frequencies are rounded once, and
         # the error grows with the position. Another base or column order is off by far more.
         allowed = 1e-6 + 2.0**-22 * positions.to(torch.float64).unsqueeze(-1)
+        allowed = allowed * self.amplitude
         for dtype in (saved.dtype, torch.bfloat16, torch.float16):
             # A number that this dtype can hold may have been rounded to it, and cast back since.
             # Rounding keeps the order, so the limits are rounded the same way.
@@ -188,11 +200,12 @@ class PositionalEncoding(nn.Module):
         position, column = divmod(int((error - allowed).argmax()), self.d_model)
         return (
             f"holds other numbers than this module computes: {saved[position, column]:.6g} at "
-            f"position {position}, column {column}, where base = {self.base:g} and interleaved "
-            f"columns give {exact[position, column]:.6g}. The checkpoint was trained with another "
-            "base or column order; build the module with the same. To load it all the same, "
-            "delete this key and pass strict=False."
+            f"position {position}, column {column}, where base = {self.base:g}, amplitude = "
+            f"{self.amplitude:g} and interleaved columns give {exact[position, column]:.6g}. The "
+            "checkpoint was trained with another base, amplitude or column order; build the "
+            "module with the same. To load it all the same, delete this key and pass strict=False."
         )
 
     def extra_repr(self) -> str:
-        return f"d_model={self.d_model}, max_seq_len={self.max_seq_len}, base={self.base:g}"
+        text = f"d_model={self.d_model}, max_seq_len={self.max_seq_len}, base={self.base:g}"
+        return text if self.amplitude == 1.0 else f"{text}, amplitude={self.amplitude:g}"

@@ -1,0 +1,443 @@
+"""One description of a run, one record of what came of it.
+
+A :class:`Run` says everything that decides a training run: what is learned, by which model, how,
+and what is measured afterwards. :func:`fit` trains it and gives the model back, for a chapter to
+look into; :func:`train` gives the numbers alone, for the sweep to keep.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import hashlib
+import json
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from .checks import check_positive_int, check_positive_number
+from .corpus import aligned_windows, python_topics, random_windows, split_blocks
+from .learned_positional_embedding import LearnedPositionalEmbedding
+from .model import SimpleLLM, SimpleLLMConfig, next_token_loss
+from .sinusoids import sinusoidal_encoding
+from .tasks import task as make_task
+from .vocabulary import PAD, Vocabulary
+
+Progress = Callable[[int, int, float], None]
+OnStep = Callable[[int, SimpleLLM], None]
+
+BLOCK = 513  # ids in one block of text: 512 to read, and one more to say at the last
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """Everything that decides a run, and what to measure when it is over.
+
+    Args:
+        experiment, arm: Which question it belongs to, and which of the answers compared it is.
+        stage: ``"select"`` while the learning rate is chosen, ``"final"`` for what is reported.
+            Text is scored on one half of the validation blocks in the first and on the other half
+            in the second.
+        seed: Decides initialisation and data.
+        task: A task of :mod:`simplellm.tasks`, or ``"text"``.
+        task_options: Its options. For text: ``bpe`` (number of tokens; characters without it) and
+            ``size`` (train on that many ids from the start only; tests are on all of the text).
+        model: Arguments of :class:`SimpleLLMConfig` but for ``vocab_size``.
+        table: Distribution the token table is drawn from, ``"normal"`` or ``"uniform"``, of the
+            same standard deviation.
+        seq_len: Tokens in a training window; for text, which has no length of its own.
+        batch, steps: Windows in one step, and steps.
+        lr: Peak learning rate; reached after ``warmup`` steps, then a cosine down to a tenth.
+        warmup: Steps in which the learning rate rises.
+        clip: Largest norm of the whole gradient; None for no limit.
+        table_lr: Factor on the learning rate of the token table alone.
+        offsets: Positions of a training window start at a random number up to this one.
+        windows: For text, ``"random"`` crops or ``"aligned"`` windows at fixed places.
+        measures: What is measured at the end: names of :data:`MEASURES` with their options.
+
+    Example:
+        >>> run = Run(experiment="demo", arm="learned", task="token_back",
+        ...           task_options={"k": 3, "seq_len": 16}, steps=5, lr=3e-3,
+        ...           model={"d_model": 32, "n_layers": 1, "n_heads": 2, "max_seq_len": 16,
+        ...                  "position": "learned"})
+        >>> Run.from_dict(run.to_dict()) == run
+        True
+    """
+
+    experiment: str
+    arm: str
+    stage: str = "final"
+    seed: int = 0
+    task: str
+    task_options: Mapping[str, Any] = field(default_factory=dict)
+    model: Mapping[str, Any]
+    table: str = "normal"
+    seq_len: int = 64
+    batch: int = 32
+    steps: int
+    lr: float
+    warmup: int = 50
+    clip: float | None = 1.0
+    table_lr: float = 1.0
+    offsets: int = 0
+    windows: str = "random"
+    measures: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name in ("seq_len", "batch", "steps"):
+            check_positive_int(name, getattr(self, name))
+        check_positive_number("lr", self.lr)
+        check_positive_number("table_lr", self.table_lr)
+        for name, choices in (
+            ("stage", ("select", "final")),
+            ("table", ("normal", "uniform")),
+            ("windows", ("random", "aligned")),
+        ):
+            if getattr(self, name) not in choices:
+                raise ValueError(
+                    f"{name} must be {' or '.join(map(repr, choices))}, got "
+                    f"{getattr(self, name)!r}."
+                )
+        if unknown := sorted(set(self.measures) - set(MEASURES)):
+            raise ValueError(
+                f"measures must be among {', '.join(MEASURES)}, got {', '.join(unknown)}."
+            )
+
+    def to_dict(self) -> dict[str, Any]:
+        """All settings as plain JSON values."""
+        plain: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(self)))
+        return plain
+
+    @classmethod
+    def from_dict(cls, settings: Mapping[str, Any]) -> Run:
+        """The run that :meth:`to_dict` described."""
+        return cls(**settings)
+
+    @property
+    def key(self) -> str:
+        """A short name of these settings and no others: 16 hexadecimal digits."""
+        text = json.dumps(self.to_dict(), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+@dataclass
+class Trained:
+    """What :func:`fit` gives back.
+
+    Attributes:
+        run: What was asked for.
+        model: The trained model, in evaluation mode.
+        losses: Loss of each step, in nats per token, before the step was taken.
+        data: Where its batches came from.
+        seconds: How long the steps took.
+    """
+
+    run: Run
+    model: SimpleLLM
+    losses: list[float]
+    data: Data
+    seconds: float
+
+
+# -- data ------------------------------------------------------------------------------------------
+
+
+@functools.lru_cache(maxsize=4)
+def _text_ids(bpe: int | None) -> tuple[Tensor, Vocabulary]:
+    """Python's help as ids, and the vocabulary: kept, because every run of a sweep asks for it."""
+    text = python_topics()
+    vocabulary = (
+        Vocabulary.characters(text, byte_fallback=False)
+        if bpe is None
+        else Vocabulary.bpe(text, bpe)
+    )
+    return torch.tensor(vocabulary.encode(text)), vocabulary
+
+
+class Data:
+    """Batches to train on and batches to be judged by, for the task or the text of one run."""
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        self.generator = torch.Generator().manual_seed(1_000_003 * (run.seed + 1))
+        if run.task == "text":
+            options = dict(run.task_options)
+            ids, self.vocabulary = _text_ids(options.pop("bpe", None))
+            size = options.pop("size", len(ids))
+            if options:
+                raise ValueError(
+                    f"task_options of text must be among bpe, size, got {', '.join(options)}."
+                )
+            train_blocks, held_out = split_blocks(ids, block=BLOCK)
+            self.train_blocks = train_blocks[: max(1, size // BLOCK)]
+            # One half chooses the learning rate, the other half judges what was chosen.
+            self.test_blocks = held_out[0::2] if run.stage == "select" else held_out[1::2]
+            self.aligned = aligned_windows(self.train_blocks, run.seq_len)
+            self.vocab_size, self.seq_len = self.vocabulary.vocab_size, run.seq_len
+        else:
+            self.task = make_task(run.task, **run.task_options)
+            self.vocab_size, self.seq_len = self.task.vocab_size, self.task.seq_len
+
+    def train_batch(self) -> tuple[Tensor, Tensor, Tensor | None]:
+        """ids and targets ``(batch, seq_len)``, and positions where they do not start at 0."""
+        run = self.run
+        if run.task != "text":
+            ids, targets = self.task.sample(run.batch, self.generator)
+        else:
+            if run.windows == "aligned":
+                rows = torch.randint(len(self.aligned), (run.batch,), generator=self.generator)
+                windows = self.aligned[rows]
+            else:
+                windows = random_windows(
+                    self.train_blocks, run.batch, run.seq_len, generator=self.generator
+                )
+            ids, targets = windows[:, :-1], windows[:, 1:]
+        if not run.offsets:
+            return ids, targets, None
+        starts = torch.randint(run.offsets + 1, (run.batch, 1), generator=self.generator)
+        return ids, targets, starts + torch.arange(ids.shape[1])
+
+    def test_batch(self, length: int | None = None, sequences: int = 256) -> tuple[Tensor, Tensor]:
+        """ids and targets ``(sequences, length)`` that training has not seen; always the same."""
+        length = length or self.seq_len
+        generator = torch.Generator().manual_seed(17 if self.run.stage == "select" else 23)
+        if self.run.task != "text":
+            ids, targets = self.task.sample(sequences, generator, length=length)
+            return ids, targets
+        windows = aligned_windows(self.test_blocks, length)
+        if len(windows) > sequences:
+            # Spread over the text, not its beginning.
+            windows = windows[torch.linspace(0, len(windows) - 1, sequences).long()]
+        return windows[:, :-1], windows[:, 1:]
+
+
+# -- training --------------------------------------------------------------------------------------
+
+
+def build_model(run: Run, data: Data) -> SimpleLLM:
+    """The model of a run at step 0: the same for the same seed."""
+    torch.manual_seed(run.seed)
+    model = SimpleLLM(SimpleLLMConfig(vocab_size=data.vocab_size, **run.model))
+    if run.table == "uniform":
+        # Uniform on [-a, a] has standard deviation a / √3.
+        width = model.config.init_std * math.sqrt(3)
+        nn.init.uniform_(model.input_embedding.token_embedding.embedding.weight, -width, width)
+    return model
+
+
+def learning_rate(step: int, run: Run) -> float:
+    """Factor on the learning rate at a step: a line up, then a cosine down to a tenth."""
+    if step < run.warmup:
+        return (step + 1) / run.warmup
+    share = (step - run.warmup) / max(1, run.steps - run.warmup)
+    return 0.1 + 0.9 * 0.5 * (1 + math.cos(math.pi * share))
+
+
+def fit(run: Run, *, progress: Progress | None = None, on_step: OnStep | None = None) -> Trained:
+    """Train the model of a run.
+
+    Args:
+        run: What to train.
+        progress: Called after each step with the step, the number of steps and the loss;
+            :func:`progress_bar` makes one that draws.
+        on_step: Called before each step, and once after the last, with the step and the model:
+            where a chapter takes its snapshots.
+
+    Example:
+        >>> run = Run(experiment="demo", arm="learned", task="token_back", batch=4,
+        ...           task_options={"k": 3, "seq_len": 16}, steps=3, lr=3e-3,
+        ...           model={"d_model": 32, "n_layers": 1, "n_heads": 2, "max_seq_len": 16})
+        >>> len(fit(run).losses)
+        3
+
+    Source: Loshchilov and Hutter 2019 (AdamW); second beta 0.98 as in Vaswani et al. 2017, 5.3.
+    """
+    data = Data(run)
+    model = build_model(run, data).train()
+    table = model.input_embedding.token_embedding.embedding.weight
+    others = [p for p in model.parameters() if p is not table]
+    optimizer = torch.optim.AdamW(
+        [{"params": others, "lr": run.lr}, {"params": [table], "lr": run.lr * run.table_lr}],
+        betas=(0.9, 0.98),
+        weight_decay=0.0,
+        fused=True,
+    )
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: learning_rate(step, run))
+    losses = []
+    begin = time.perf_counter()
+    for step in range(run.steps):
+        if on_step is not None:
+            on_step(step, model)
+        ids, targets, positions = data.train_batch()
+        loss = next_token_loss(model(ids, positions=positions), targets)
+        optimizer.zero_grad()
+        torch.autograd.backward(loss)
+        if run.clip is not None:
+            nn.utils.clip_grad_norm_(model.parameters(), run.clip)
+        optimizer.step()
+        schedule.step()
+        losses.append(loss.item())
+        if progress is not None:
+            progress(step + 1, run.steps, losses[-1])
+    seconds = time.perf_counter() - begin
+    if on_step is not None:
+        on_step(run.steps, model)
+    return Trained(run, model.eval(), losses, data, seconds)
+
+
+def train(run: Run, *, progress: Progress | None = None) -> dict[str, Any]:
+    """Train the model of a run and keep the numbers: what a record is made of.
+
+    Returns:
+        ``losses``, thinned to at most 30 pairs of a step and the mean loss up to it since the pair
+        before; ``scores``, with ``steps_to_0.1`` (the first step from which the mean loss of ten
+        is below 0.1, None if there is none) and what ``run.measures`` asks for; ``seconds`` of
+        training.
+    """
+    trained = fit(run, progress=progress)
+    scores: dict[str, Any] = {"steps_to_0.1": steps_to(trained.losses, 0.1)}
+    with torch.no_grad():
+        for name, options in run.measures.items():
+            scores.update(MEASURES[name](trained, **options))
+    return {"losses": thin(trained.losses), "scores": scores, "seconds": trained.seconds}
+
+
+def steps_to(losses: list[float], limit: float, window: int = 10) -> int | None:
+    """The first step after which the mean of the last ``window`` losses is below the limit."""
+    for end in range(window, len(losses) + 1):
+        if sum(losses[end - window : end]) / window < limit:
+            return end
+    return None
+
+
+def thin(losses: list[float], points: int = 30) -> list[list[float]]:
+    """``[step, mean loss since the point before]`` for at most ``points`` evenly spaced steps."""
+    ends = sorted({round(len(losses) * (i + 1) / points) for i in range(points)} - {0})
+    starts = [0, *ends[:-1]]
+    return [[end, sum(losses[a:end]) / (end - a)] for a, end in zip(starts, ends, strict=True)]
+
+
+def progress_bar(description: str = "training") -> Progress:
+    """A bar that shows step, loss and time left; needs tqdm."""
+    from tqdm.auto import tqdm  # type: ignore[import-untyped]
+
+    bar: Any = None
+
+    def show(step: int, steps: int, loss: float) -> None:
+        nonlocal bar
+        if bar is None:
+            bar = tqdm(total=steps, desc=description, leave=False)
+        bar.set_postfix(loss=f"{loss:.3f}", refresh=False)
+        bar.update(step - bar.n)
+        if step == steps:
+            bar.close()
+
+    return show
+
+
+# -- measures --------------------------------------------------------------------------------------
+
+
+def _outcomes(trained: Trained, ids: Tensor, targets: Tensor, start: int) -> tuple[Tensor, Tensor]:
+    """Loss and right-or-wrong of each target, ``(sequences, length)``; NaN where none is asked."""
+    losses, hits = [], []
+    for some_ids, some_targets in zip(torch.split(ids, 64), torch.split(targets, 64), strict=True):
+        positions = None if start == 0 else torch.arange(start, start + ids.shape[1])
+        logits = trained.model(some_ids, positions=positions)
+        asked = some_targets != PAD
+        loss = F.cross_entropy(logits.transpose(1, 2), some_targets, reduction="none")
+        hit = (logits.argmax(-1) == some_targets).float()
+        losses.append(loss.masked_fill(~asked, math.nan))
+        hits.append(hit.masked_fill(~asked, math.nan))
+    return torch.cat(losses), torch.cat(hits)
+
+
+def _numbers(values: Tensor) -> list[float | None]:
+    """A list for a record: None where nothing was asked, because JSON has no NaN."""
+    return [None if math.isnan(value) else value for value in values.tolist()]
+
+
+def measure_test(trained: Trained) -> dict[str, Any]:
+    """Loss (nats per token) and accuracy on unseen data of the trained length."""
+    loss, hit = _outcomes(trained, *trained.data.test_batch(), 0)
+    return {"loss": loss.nanmean().item(), "accuracy": hit.nanmean().item()}
+
+
+def measure_length(trained: Trained, length: int) -> dict[str, Any]:
+    """Loss and accuracy at each position of windows longer than those trained on.
+
+    The model is causal, so the numbers for every shorter window are the first ones of these.
+    """
+    ids, targets = trained.data.test_batch(length)
+    if trained.run.model.get("position") == "learned":
+        longest = int(trained.model.config.max_seq_len)
+        ids, targets = ids[:, :longest], targets[:, :longest]
+    loss, hit = _outcomes(trained, ids, targets, 0)
+    return {
+        "loss_by_position": _numbers(loss.nanmean(0)),
+        "accuracy_by_position": _numbers(hit.nanmean(0)),
+    }
+
+
+def measure_offsets(trained: Trained, offsets: list[int]) -> dict[str, Any]:
+    """Loss and accuracy on windows of the trained length whose positions start elsewhere."""
+    scores: dict[str, Any] = {"loss_by_offset": [], "accuracy_by_offset": []}
+    for offset in offsets:
+        loss, hit = _outcomes(trained, *trained.data.test_batch(), offset)
+        scores["loss_by_offset"].append(loss.nanmean().item())
+        scores["accuracy_by_offset"].append(hit.nanmean().item())
+    return scores
+
+
+def measure_shift(trained: Trained) -> dict[str, Any]:
+    """Loss on the training text itself, cut as in aligned training and half a window later."""
+    scores = {}
+    seq_len = trained.data.seq_len
+    for name, shift in (("loss_aligned", 0), ("loss_shifted", seq_len // 2)):
+        windows = aligned_windows(trained.data.train_blocks, seq_len, shift=shift)
+        loss, _ = _outcomes(trained, windows[:, :-1], windows[:, 1:], 0)
+        scores[name] = loss.nanmean().item()
+    return scores
+
+
+def measure_positions(trained: Trained, lags: int = 32) -> dict[str, Any]:
+    """What a learned table of positions looks like, over the rows that were trained."""
+    positions = getattr(trained.model.input_embedding, "pos_embedding", None)
+    if not isinstance(positions, LearnedPositionalEmbedding):
+        raise ValueError(
+            f"measures must not ask for positions with position = {trained.model.config.position!r}"
+            ": only a learned table has rows to look at."
+        )
+    rows = positions.embedding.weight[: trained.data.seq_len].detach()
+    similarity = centred_cosine(rows)
+    sinusoid = centred_cosine(sinusoidal_encoding(torch.arange(len(rows)), rows.shape[1]).float())
+    off = ~torch.eye(len(rows), dtype=torch.bool)
+    both = torch.stack((similarity[off], sinusoid[off]))
+    return {
+        "cosine_by_lag": [
+            similarity.diagonal(lag).mean().item() for lag in range(min(lags, len(rows) - 1) + 1)
+        ],
+        "correlation_with_sinusoid": torch.corrcoef(both)[0, 1].item(),
+        "row_norm": rows.norm(dim=1).mean().item(),
+    }
+
+
+def centred_cosine(rows: Tensor) -> Tensor:
+    """Cosine between any two rows after their mean is taken off, ``(rows, rows)``."""
+    rows = F.normalize(rows - rows.mean(0), dim=1)
+    return rows @ rows.T
+
+
+MEASURES: dict[str, Callable[..., dict[str, Any]]] = {
+    "test": measure_test,
+    "length": measure_length,
+    "offsets": measure_offsets,
+    "shift": measure_shift,
+    "positions": measure_positions,
+}
