@@ -1,0 +1,388 @@
+"""Records: small, stable, checked when read; and the interval over seeds."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import simplellm
+from simplellm import records
+from simplellm.records import (
+    Record,
+    RecordError,
+    dump_records,
+    load,
+    make_record,
+    mean_and_interval,
+    read_records,
+    settings_key,
+    shipped_records,
+    t_quantile,
+)
+
+quick = settings(max_examples=60, deadline=None, database=None)
+
+RUN = {
+    "experiment": "copy",
+    "arm": "none",
+    "stage": "final",
+    "seed": 3,
+    "lr": 0.1 / 3,
+    "tied": None,
+}
+RESULT = {
+    "losses": [[0, 2.772588722], [10, 1.5]],
+    "scores": {"accuracy": 2 / 3, "by_length": [1, 0.5], "at": {"32": [1.0, 2.0], "64": 3}},
+    "seconds": 1.23456789,
+}
+
+
+def record(**changes: Any) -> Record:
+    return make_record({**RUN, **changes}, RESULT)
+
+
+# -- writing --------------------------------------------------------------------------------------
+
+
+def test_measured_floats_have_six_digits_and_settings_have_all() -> None:
+    values = json.loads(record().to_line())
+    assert values["losses"] == [[0, 2.77259], [10, 1.5]]
+    assert values["scores"]["accuracy"] == 0.666667
+    assert values["seconds"] == 1.23457
+    assert values["run"]["lr"] == 0.1 / 3
+
+
+@quick
+@given(value=st.floats(allow_nan=False, allow_infinity=False))
+def test_rounding_moves_a_number_by_at_most_half_a_unit_of_the_sixth_digit(value: float) -> None:
+    (found,) = make_record(RUN, {**RESULT, "scores": {"x": value}}).scores.values()
+    assert found == pytest.approx(value, rel=5.001e-6, abs=5e-324)
+
+
+@quick
+@given(
+    scores=st.dictionaries(
+        st.text(),
+        st.floats() | st.integers() | st.lists(st.floats()) | st.lists(st.lists(st.floats())),
+    )
+)
+def test_a_line_written_again_is_the_same_line(scores: dict[str, Any]) -> None:
+    line = make_record(RUN, {**RESULT, "scores": scores}).to_line()
+    assert "\n" not in line
+    assert Record.from_line(line).to_line() == line
+
+
+def test_a_line_is_compact_and_its_names_are_sorted() -> None:
+    line = record().to_line()
+    assert ": " not in line and ", " not in line
+    names = list(json.loads(line))
+    assert names == sorted(names)
+
+
+def test_a_number_that_is_not_finite_is_null_and_read_as_nan() -> None:
+    made = make_record(RUN, {**RESULT, "losses": [[0, math.inf]], "scores": {"x": [math.nan, 1]}})
+    assert json.loads(made.to_line())["losses"] == [[0, None]]
+    assert math.isnan(made.losses[0][1])
+    assert math.isnan(made.scores["x"][0])
+
+
+def test_numbers_of_numpy_and_torch_are_taken() -> None:
+    scores = {
+        "a": numpy.float32(0.5),
+        "b": numpy.int64(3),
+        "c": torch.tensor(0.25),
+        "d": numpy.arange(3),
+        "e": torch.ones(2, 2),
+    }
+    found = make_record(RUN, {**RESULT, "scores": scores}).scores
+    assert found == {"a": 0.5, "b": 3, "c": 0.25, "d": [0, 1, 2], "e": [[1, 1], [1, 1]]}
+
+
+def test_versions_name_what_a_result_may_depend_on_and_nothing_else() -> None:
+    assert sorted(record().versions) == ["machine", "numpy", "python", "simplellm", "torch"]
+    assert record().versions["simplellm"] == simplellm.__version__
+    assert record().versions["torch"] == torch.__version__
+
+
+def test_a_file_does_not_depend_on_the_order_in_which_runs_finished() -> None:
+    made = [record(arm=arm, seed=seed) for arm in "ba" for seed in (10, 9)]
+    assert dump_records(made) == dump_records(reversed(made))
+    lines = [json.loads(line)["run"] for line in dump_records(made).decode().splitlines()]
+    assert [(run["arm"], run["seed"]) for run in lines] == [
+        ("a", 9),
+        ("a", 10),
+        ("b", 9),
+        ("b", 10),
+    ]
+
+
+def test_a_run_is_written_once() -> None:
+    with pytest.raises(RecordError, match=f"two records have the key {record().key}"):
+        dump_records([record(), record()])
+
+
+# -- the key --------------------------------------------------------------------------------------
+
+
+def test_the_key_is_the_same_on_every_machine_and_in_every_order() -> None:
+    # By hand: printf '{"a":1,"b":[0.5,null]}' | sha256sum
+    assert settings_key({"b": (0.5, None), "a": 1}) == "f1a92042e7c3"
+    assert settings_key({"a": 1, "b": [0.5, None]}) == settings_key({"b": (0.5, None), "a": 1})
+
+
+@pytest.mark.parametrize("name", sorted(RUN))
+def test_every_setting_changes_the_key(name: str) -> None:
+    value = RUN[name]
+    other = "select" if name == "stage" else f"{value}x" if isinstance(value, str) else 0.5
+    assert record(**{name: other}).key != record().key
+
+
+# -- reading --------------------------------------------------------------------------------------
+
+
+def test_what_is_written_is_read(tmp_path: Path) -> None:
+    made = [record(seed=seed) for seed in range(3)]
+    (tmp_path / "copy.jsonl").write_bytes(dump_records(made))
+    assert read_records(tmp_path / "copy.jsonl") == made
+
+
+def test_a_folder_is_read_by_its_jsonl_files_alone(tmp_path: Path) -> None:
+    for name, run in (("b.jsonl", record(seed=1)), ("a.jsonl", record(seed=2))):
+        (tmp_path / name).write_bytes(dump_records([run]))
+    (tmp_path / "notes.txt").write_text("not a record")
+    (tmp_path / ".parts").mkdir()
+    assert read_records(tmp_path) == [record(seed=2), record(seed=1)]
+
+
+def test_an_empty_file_holds_no_records(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text("")
+    assert read_records(tmp_path) == []
+
+
+def test_a_path_where_nothing_is_raises(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"no records at .*nowhere"):
+        read_records(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"schema": 2}, ["'schema'", "must be 1", "got 2", "another version"]),
+        ({"schema": True}, ["'schema'", "must be 1", "got True"]),
+        ({"arm": 3}, ["'arm'", "text", "got 3"]),
+        ({"arm": ""}, ["'arm'", "not empty", "got ''"]),
+        ({"stage": "test"}, ["'stage'", "'select' or 'final'", "got 'test'"]),
+        ({"stage": "select"}, ["'stage'", "run.stage", "'final'", "got 'select'"]),
+        ({"experiment": "sort"}, ["'experiment'", "run.experiment", "'copy'", "got 'sort'"]),
+        ({"run": []}, ["'run'", "object", "got []"]),
+        ({"versions": {"torch": "2"}}, ["'versions.machine'", "text", "got None"]),
+        ({"losses": 3}, ["'losses'", "pairs [step, loss]", "got 3"]),
+        ({"losses": [[0, 1.0], [1]]}, ["'losses'", "pairs [step, loss]", "got [1]"]),
+        ({"losses": [[0.5, 1.0]]}, ["'losses'", "got [0.5, 1.0]"]),
+        ({"losses": [[True, 1.0]]}, ["'losses'", "got [True, 1.0]"]),
+        ({"scores": {"a": "x"}}, ["'scores.a'", "number", "got 'x'"]),
+        ({"scores": {"a": {"b": [True]}}}, ["'scores.a.b.0'", "number", "got True"]),
+        ({"scores": {"a": [[[1]]]}}, ["'scores.a.0.0'", "got [1]"]),
+        ({"seconds": None}, ["'seconds'", "at least 0", "got None"]),
+        ({"seconds": -1}, ["'seconds'", "at least 0", "got -1"]),
+        ({"key": "abc"}, ["'key'", "hash of the settings", record().key, "got 'abc'"]),
+        ({"run": {**RUN, "seed": 4}}, ["'key'", record(seed=4).key, f"got '{record().key}'"]),
+        ({"colour": 1}, ["unknown field 'colour'"]),
+    ],
+    ids=lambda value: str(value)[:30] if isinstance(value, dict) else "",
+)
+def test_what_is_wrong_is_named_by_file_line_field_and_value(
+    changes: dict[str, Any], words: list[str], tmp_path: Path
+) -> None:
+    good = record(seed=9).to_line()
+    bad = json.dumps({**json.loads(record().to_line()), **changes})
+    (tmp_path / "copy.jsonl").write_text(f"{good}\n{bad}\n")
+    with pytest.raises(RecordError) as caught:
+        read_records(tmp_path)
+    for word in ["copy.jsonl, line 2: ", *words]:
+        assert word in str(caught.value)
+
+
+@pytest.mark.parametrize("name", [n for n in json.loads(record().to_line()) if n != "schema"])
+def test_a_field_that_is_missing_is_named(name: str, tmp_path: Path) -> None:
+    values = json.loads(record().to_line())
+    del values[name]
+    (tmp_path / "copy.jsonl").write_text(json.dumps(values))
+    with pytest.raises(RecordError, match=rf"copy\.jsonl, line 1: lacks field '{name}'"):
+        read_records(tmp_path)
+
+
+@pytest.mark.parametrize("line", ['{"schema":1', "", '{"schema":NaN}', "[1]", "\u2028"])
+def test_a_line_that_is_no_object_is_named(line: str, tmp_path: Path) -> None:
+    text = f"{record().to_line()}\n{line}\n"
+    (tmp_path / "copy.jsonl").write_text(text, encoding="utf-8")
+    with pytest.raises(RecordError, match=r"copy\.jsonl, line 2: "):
+        read_records(tmp_path)
+
+
+def test_a_file_cut_in_the_middle_of_a_line_is_refused(tmp_path: Path) -> None:
+    data = dump_records([record(seed=seed) for seed in range(2)])
+    (tmp_path / "copy.jsonl").write_bytes(data[:-20])
+    with pytest.raises(RecordError, match=r"line 2: not a line of JSON"):
+        read_records(tmp_path)
+
+
+def test_bytes_that_are_not_utf_8_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "copy.jsonl").write_bytes(b"\xff\xfe")
+    with pytest.raises(RecordError, match=r"copy\.jsonl: not UTF-8"):
+        read_records(tmp_path)
+
+
+def test_a_run_that_stands_twice_is_named_with_both_places(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_bytes(dump_records([record()]))
+    (tmp_path / "b.jsonl").write_bytes(dump_records([record()]))
+    with pytest.raises(RecordError) as caught:
+        read_records(tmp_path)
+    assert "b.jsonl, line 1" in str(caught.value) and "a.jsonl, line 1" in str(caught.value)
+
+
+def test_a_result_without_scores_is_refused() -> None:
+    with pytest.raises(RecordError, match="training returned no scores"):
+        make_record(RUN, {"losses": [], "seconds": 1})
+
+
+# -- what is shipped ------------------------------------------------------------------------------
+
+
+def test_every_shipped_record_is_read_and_stands_in_the_file_of_its_experiment() -> None:
+    shipped = shipped_records()
+    for name in {each.experiment for each in shipped}:
+        assert load(name) == [each for each in shipped if each.experiment == name]
+
+
+def test_what_is_not_shipped_is_answered_with_what_is() -> None:
+    with pytest.raises(FileNotFoundError, match=r"no records of 'nothing'; it has .*sweep run"):
+        load("nothing")
+
+
+def test_a_record_in_the_file_of_another_experiment_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "sort.jsonl").write_bytes(dump_records([record()]))
+    monkeypatch.setattr(records, "_shipped_files", lambda: [tmp_path / "sort.jsonl"])
+    with pytest.raises(RecordError, match=r"sort\.jsonl: holds a record of 'copy'"):
+        load("sort")
+
+
+# -- the interval ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("probability", "degrees", "printed"),
+    [  # Student's table as every statistics book prints it
+        (0.975, 1, 12.706),
+        (0.975, 2, 4.303),
+        (0.975, 3, 3.182),
+        (0.975, 4, 2.776),
+        (0.975, 9, 2.262),
+        (0.975, 30, 2.042),
+        (0.975, 120, 1.980),
+        (0.95, 5, 2.015),
+        (0.995, 4, 4.604),
+        (0.9, 10, 1.372),
+    ],
+)
+def test_the_quantile_is_that_of_the_printed_tables(
+    probability: float, degrees: int, printed: float
+) -> None:
+    assert t_quantile(probability, degrees) == pytest.approx(printed, abs=6e-4)
+
+
+@quick
+@given(probability=st.floats(0.001, 0.999), degrees=st.integers(1, 60))
+def test_the_density_up_to_the_quantile_has_the_probability(
+    probability: float, degrees: int
+) -> None:
+    # Independently: the density from the gamma function, integrated from 0 by Simpson's rule.
+    quantile = t_quantile(probability, degrees)
+    t = numpy.linspace(0, quantile, 200_001)
+    scale = math.lgamma((degrees + 1) / 2) - math.lgamma(degrees / 2)
+    density = math.exp(scale) / math.sqrt(degrees * math.pi)
+    density = density * (1 + t**2 / degrees) ** (-(degrees + 1) / 2)
+    weights = numpy.ones(len(t))
+    weights[1:-1:2], weights[2:-1:2] = 4, 2
+    integral = float(weights @ density) * (t[1] - t[0]) / 3
+    assert 0.5 + integral == pytest.approx(probability, abs=1e-9)
+
+
+def test_the_quantile_has_closed_forms_at_one_and_two_degrees() -> None:
+    for p in (0.01, 0.3, 0.5, 0.8, 0.9995):
+        assert t_quantile(p, 1) == pytest.approx(math.tan(math.pi * (p - 0.5)), rel=1e-9, abs=1e-12)
+        two = (2 * p - 1) / math.sqrt(2 * p * (1 - p))
+        assert t_quantile(p, 2) == pytest.approx(two, rel=1e-9, abs=1e-12)
+
+
+def test_with_many_degrees_the_quantile_is_the_normal_one() -> None:
+    assert t_quantile(0.975, 100_000) == pytest.approx(1.959964, abs=5e-5)
+
+
+def test_the_interval_of_five_seeds_is_that_worked_by_hand() -> None:
+    # Mean 3, squares of deviations 10, s = √2.5, times 2.7764451 / √5.
+    mean, half_width = mean_and_interval([1, 2, 3, 4, 5])
+    assert mean == 3
+    assert half_width == pytest.approx(1.9632432, abs=1e-6)
+
+
+def test_the_interval_holds_the_true_mean_as_often_as_it_says() -> None:
+    draws = numpy.random.default_rng(0).normal(7, 3, size=(4, 20_000))
+    for confidence in (0.5, 0.95):
+        mean, half_width = mean_and_interval(draws, confidence)
+        held = (abs(mean - 7) <= half_width).mean()
+        assert held == pytest.approx(confidence, abs=0.01)  # 3 standard errors at 0.5
+
+
+def test_curves_have_an_interval_at_every_point() -> None:
+    curves = numpy.random.default_rng(0).normal(size=(5, 3, 2))
+    mean, half_width = mean_and_interval(curves)
+    assert mean.shape == half_width.shape == (3, 2)
+    alone = mean_and_interval(curves[:, 2, 1])
+    assert (mean[2, 1], half_width[2, 1]) == pytest.approx(alone)
+
+
+def test_one_seed_has_no_interval() -> None:
+    mean, half_width = mean_and_interval([2.5])
+    assert mean == 2.5 and math.isnan(half_width)
+    assert numpy.isnan(mean_and_interval([[1.0, 2.0]])[1]).all()
+
+
+def test_a_diverged_seed_is_not_hidden() -> None:
+    assert all(map(math.isnan, mean_and_interval([1.0, math.nan, 2.0])))
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: mean_and_interval([]), ["values", "(0,)"]),
+        (lambda: mean_and_interval(3.0), ["values", "()"]),
+        (lambda: mean_and_interval([1, 2], 95), ["confidence", "95", "between 0 and 1"]),
+        (lambda: mean_and_interval([1], 0), ["confidence", "0", "between 0 and 1"]),
+        (lambda: t_quantile(1.0, 3), ["probability", "1.0", "between 0 and 1"]),
+        (lambda: t_quantile(0.9, 0), ["degrees", "0", "at least 1"]),
+        (lambda: t_quantile(0.9, 1.5), ["degrees", "1.5", "whole number"]),  # type: ignore[arg-type]
+    ],
+)
+def test_a_bad_argument_is_named_with_its_limit(call: Any, words: list[str]) -> None:
+    with pytest.raises(ValueError) as caught:
+        call()
+    for word in words:
+        assert word in str(caught.value)
+
+
+def test_a_record_cannot_be_changed() -> None:
+    with pytest.raises(AttributeError):
+        record().key = "abc"  # type: ignore[misc]
+    assert replace(record(), seconds=2.0).seconds == 2.0

@@ -1,0 +1,661 @@
+"""The sweep: nothing finished is lost, nothing is counted twice, whatever kills it and when."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import random
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from simplellm import sweep
+from simplellm.records import Record, RecordError, make_record, read_records
+from simplellm.sweep import PARTS, Outcome, SweepError, main, run_sweep
+from tests.sweep_fakes import FakeExperiment, FakeRun, executions, fake_train, many
+
+ROOT = Path(__file__).parent.parent
+PATIENCE = 120  # seconds; a loaded machine is not a failure
+
+
+def experiment(name: str = "one", **changes: Any) -> FakeExperiment:
+    """Two arms, two rates, two seeds: 4 selection runs, then 4 final ones."""
+    fresh = FakeExperiment(name=name, arms={"a": 0.1, "b": 0.3}, rates=(0.1, 0.3), settings={})
+    return replace(fresh, **changes)
+
+
+def swept(
+    out: Path, *experiments: FakeExperiment, train: Any = fake_train, **options: Any
+) -> tuple[Outcome, str]:
+    """Sweep in this process unless told otherwise; return the outcome and what was said."""
+    stream = io.StringIO()
+    named = {each.name: each for each in experiments}
+    outcome = run_sweep(named, train, out, **{"backend": "serial", "stream": stream, **options})
+    return outcome, stream.getvalue()
+
+
+def all_runs(*experiments: FakeExperiment) -> list[FakeRun]:
+    """Every run, with the rates chosen by hand: each arm's best is among them."""
+    return [
+        run
+        for each in experiments
+        for run in (
+            *each.selection_runs(),
+            *(
+                each.run(arm=arm, lr=best, seed=seed)
+                for arm, best in each.arms.items()
+                for seed in range(each.seeds)
+            ),
+        )
+    ]
+
+
+def keys(items: Any) -> list[str]:
+    return sorted(item.key for item in items)
+
+
+def files(out: Path) -> set[str]:
+    return {path.relative_to(out).as_posix() for path in out.rglob("*")}
+
+
+# -- what a sweep leaves --------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def by_processes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("processes")
+    outcome, said = swept(out, experiment("one"), experiment("two"), backend="processes")
+    assert outcome.status == 0, said
+    return out
+
+
+def test_every_run_has_one_record_after_a_sweep_over_processes(by_processes: Path) -> None:
+    assert keys(read_records(by_processes)) == keys(all_runs(experiment("one"), experiment("two")))
+
+
+def test_nothing_but_one_file_an_experiment_is_left_in_the_folder(by_processes: Path) -> None:
+    assert files(by_processes) == {"one.jsonl", "two.jsonl"}
+    for name in ("one", "two"):
+        assert {r.experiment for r in read_records(by_processes / f"{name}.jsonl")} == {name}
+
+
+def test_every_worker_computes_on_one_thread(by_processes: Path) -> None:
+    assert {record.scores["threads"] for record in read_records(by_processes)} == {1}
+
+
+def test_final_runs_have_the_rate_that_selection_chose_for_their_arm(by_processes: Path) -> None:
+    final = [record for record in read_records(by_processes) if record.stage == "final"]
+    assert {(record.arm, record.run["lr"]) for record in final} == {("a", 0.1), ("b", 0.3)}
+
+
+@pytest.mark.parametrize("backend", ["serial", "dask"])
+def test_another_backend_leaves_the_same_bytes(
+    backend: str, by_processes: Path, tmp_path: Path
+) -> None:
+    outcome, said = swept(tmp_path, experiment("one"), experiment("two"), backend=backend, jobs=2)
+    assert outcome.status == 0, said
+    for name in ("one.jsonl", "two.jsonl"):
+        assert (tmp_path / name).read_bytes() == (by_processes / name).read_bytes()
+
+
+def test_a_cluster_given_by_address_needs_no_shared_disk(
+    by_processes: Path, tmp_path: Path
+) -> None:
+    from distributed import LocalCluster
+
+    with LocalCluster(
+        n_workers=2,
+        threads_per_worker=1,
+        processes=False,  # to start them takes no time, and the protocol is the same
+        protocol="tcp",
+        dashboard_address=None,
+        silence_logs=50,
+    ) as cluster:
+        written: list[str] = []
+        original = sweep._Dask.__init__
+
+        def watched(self: Any, client: Any, parts: Path | None) -> None:
+            written.append(str(parts))
+            original(self, client, parts)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(sweep._Dask, "__init__", watched)
+            outcome, said = swept(
+                tmp_path,
+                experiment("one"),
+                backend="dask",
+                scheduler=cluster.scheduler_address,
+            )
+    assert outcome.status == 0, said
+    assert written == ["None"], "workers must not be told a path of this machine"
+    assert (tmp_path / "one.jsonl").read_bytes() == (by_processes / "one.jsonl").read_bytes()
+
+
+def test_a_second_sweep_runs_nothing_and_changes_no_byte(tmp_path: Path) -> None:
+    marks = tmp_path / "marks"
+    marks.mkdir()
+    tried = experiment(settings={"marks": str(marks)})
+    first, _ = swept(tmp_path / "out", tried)
+    before = (tmp_path / "out" / "one.jsonl").read_bytes()
+    second, _ = swept(tmp_path / "out", tried)
+    assert (first.ran, first.known, second.ran, second.known) == (8, 0, 0, 8)
+    assert all(executions(marks, run.key) == 1 for run in all_runs(tried))
+    assert (tmp_path / "out" / "one.jsonl").read_bytes() == before
+
+
+def test_selection_runs_come_first_and_then_the_longest(tmp_path: Path) -> None:
+    order: list[FakeRun] = []
+
+    def watched(run: FakeRun) -> dict[str, Any]:
+        order.append(run)
+        return fake_train(run)
+
+    short, long = experiment("short"), experiment("long", settings={"steps": 90})
+    plain = experiment("plain", rates=(), settings={"steps": 50})
+    swept(tmp_path, short, plain, long, train=watched)
+    assert [run.stage for run in order] == ["select"] * 8 + ["final"] * 12
+    for stage in ("select", "final"):
+        steps = [run.steps for run in order if run.stage == stage]
+        assert steps == sorted(steps, reverse=True)
+
+
+# -- kills ----------------------------------------------------------------------------------------
+
+
+def start(marks: Path, naps: float, *arguments: object) -> subprocess.Popen[str]:
+    """Start the command over the fake experiments, in a process group of its own."""
+    command = [sys.executable, "-m", "tests.sweep_fakes", str(marks), str(naps)]
+    return subprocess.Popen(
+        [*command, *map(str, arguments)],
+        cwd=ROOT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def wait_for(what: Callable[[], bool], process: subprocess.Popen[str] | None = None) -> None:
+    """Wait until something holds, or the process has ended."""
+    end = time.monotonic() + PATIENCE
+    while not what() and (process is None or process.poll() is None):
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.005)
+
+
+def count(folder: Path, pattern: str) -> int:
+    return len(list(folder.glob(pattern)))
+
+
+def alive(pid: int) -> bool:
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    return False
+
+
+def workers(marks: Path) -> set[int]:
+    return {int(text) for path in marks.iterdir() if (text := path.read_text())}
+
+
+def finished(out: Path) -> dict[str, Record]:
+    """What stands in the folder just now, gathered or not; a half-written record raises."""
+    records = {record.key: record for record in read_records(out)}
+    for part in (out / PARTS).glob("[!.]*"):
+        if part.suffix == ".json":
+            record = Record.from_line(part.read_text())
+            records.setdefault(record.key, record)
+    return records
+
+
+@pytest.fixture
+def places(tmp_path: Path) -> tuple[Path, Path]:
+    marks, out = tmp_path / "marks", tmp_path / "out"
+    marks.mkdir()
+    out.mkdir()
+    return marks, out
+
+
+@pytest.mark.skipif(os.name != "posix", reason="there is no SIGKILL")
+def test_killed_at_any_moment_it_resumes_and_loses_and_repeats_nothing(
+    places: tuple[Path, Path],
+) -> None:
+    marks, out = places
+    chance = random.Random(4)
+    naps = 0.06
+    expected = all_runs(*many(str(marks), naps).values())
+    safe: dict[str, Record] = {}  # what was finished when somebody was killed
+    executed: dict[str, int] = {}  # how often, by then
+    halfway = 0
+    for _ in range(3):
+        process = start(marks, naps, "run", "--out", out)
+        wanted = count(marks, "*") + chance.randrange(1, 14)
+        wait_for(lambda: count(marks, "*") >= wanted, process)  # noqa: B023
+        time.sleep(chance.uniform(0, naps))
+        process.kill()
+        process.communicate()
+        wait_for(lambda: not any(map(alive, workers(marks))))
+        now = finished(out)
+        assert now.keys() >= safe.keys(), "a finished run was lost"
+        for key in now.keys() - safe.keys():
+            safe[key], executed[key] = now[key], executions(marks, key)
+        halfway += 0 < len(now) < len(expected)
+    assert halfway >= 2, "the kills came too early or too late to mean anything"
+
+    process = start(marks, naps, "run", "--out", out)
+    before = workers(marks)
+    wait_for(lambda: len(workers(marks) - before) > 1, process)
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(max(workers(marks) - before), signal.SIGKILL)
+    _, said = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 0, said
+
+    records = read_records(out)
+    assert files(out) == {"one.jsonl", "two.jsonl"}
+    assert keys(records) == keys(expected)  # each once
+    for record in records:
+        if record.key in safe:
+            assert record == safe[record.key]
+            assert executions(marks, record.key) == executed[record.key], "it was run again"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="there is no process group to interrupt")
+@pytest.mark.parametrize("backend", ["processes", "dask"])
+def test_ctrl_c_keeps_what_is_finished_and_says_how_to_go_on(
+    backend: str, places: tuple[Path, Path]
+) -> None:
+    marks, out = places
+    process = start(marks, 0.1, "run", "--out", out, "--backend", backend)
+    wait_for(lambda: count(out, f"{PARTS}/[!.]*") >= 3, process)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: the workers get it too
+    _, said = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 130, said
+    assert "run the same command again to go on" in said
+    assert "Traceback" not in said
+    assert not any(map(alive, workers(marks)))
+    assert 3 <= len(read_records(out)) < 48
+    assert files(out) <= {"one.jsonl", "two.jsonl"}
+
+
+@pytest.mark.skipif(os.name != "posix", reason="there is no SIGKILL")
+def test_a_run_whose_worker_dies_is_run_again_and_one_that_kills_it_is_given_up(
+    places: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    marks, out = places
+    monkeypatch.setattr(sweep, "MOST_DEATHS", 2)
+    base = FakeExperiment(name="good", arms={"a": 0.1}, seeds=3, settings={"marks": str(marks)})
+    once = replace(base, name="once", seeds=1, settings={**base.settings, "does": "die once"})
+    always = replace(base, name="always", seeds=1, settings={**base.settings, "does": "die"})
+    outcome, said = swept(out, once, always, base, backend="processes")
+    assert keys(read_records(out)) == keys(all_runs(once, base))
+    (failure,) = outcome.failed
+    assert "always/a" in failure[0] and "died 2 times" in failure[1]
+    assert outcome.status == 1
+    assert said.count("FAILED") >= 1 and "once/a" in said
+
+
+# -- what was left behind -------------------------------------------------------------------------
+
+
+def put_part(out: Path, run: FakeRun, **changes: Any) -> Record:
+    (out / PARTS).mkdir(exist_ok=True)
+    record = make_record(run, {**fake_train(run), **changes})
+    (out / PARTS / f"{run.key}.json").write_text(record.to_line())
+    return record
+
+
+def test_a_finished_run_that_was_not_gathered_is_not_run_again(places: tuple[Path, Path]) -> None:
+    marks, out = places
+    tried = experiment(settings={"marks": str(marks)})
+    run = tried.selection_runs()[0]
+    record = put_part(out, replace(run), seconds=77)
+    before = executions(marks, run.key)
+    outcome, _ = swept(out, tried)
+    assert outcome.known == 1
+    assert executions(marks, run.key) == before
+    assert record in read_records(out)
+
+
+def test_a_kill_between_gathering_and_tidying_counts_nothing_twice(tmp_path: Path) -> None:
+    swept(tmp_path, experiment())
+    before = (tmp_path / "one.jsonl").read_bytes()
+    put_part(tmp_path, experiment().selection_runs()[0], seconds=77)
+    swept(tmp_path, experiment())
+    assert (tmp_path / "one.jsonl").read_bytes() == before
+    assert files(tmp_path) == {"one.jsonl"}
+
+
+def test_half_written_files_of_a_killed_sweep_are_removed(tmp_path: Path) -> None:
+    (tmp_path / PARTS).mkdir()
+    (tmp_path / PARTS / ".abc.json.1.tmp").write_text('{"half')
+    (tmp_path / ".one.jsonl.1.tmp").write_text('{"half')
+    swept(tmp_path, experiment())
+    assert files(tmp_path) == {"one.jsonl"}
+
+
+def test_a_write_that_is_cut_off_leaves_the_old_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "one.jsonl"
+    path.write_bytes(b"old")
+
+    def cut(*_: object) -> None:
+        raise OSError("no space left")
+
+    monkeypatch.setattr(os, "fsync", cut)
+    with pytest.raises(OSError, match="no space left"):
+        sweep._write_atomically(path, b"new")
+    assert path.read_bytes() == b"old"
+    assert files(tmp_path) == {"one.jsonl"}
+
+
+def test_a_damaged_part_is_named(tmp_path: Path) -> None:
+    (tmp_path / PARTS).mkdir()
+    (tmp_path / PARTS / "abc.json").write_text('{"half')
+    with pytest.raises(RecordError, match=r"abc\.json.*not a line of JSON"):
+        swept(tmp_path, experiment())
+
+
+@pytest.mark.skipif(os.name != "posix", reason="the lock needs fcntl")
+def test_a_second_sweep_of_the_same_folder_is_refused(tmp_path: Path) -> None:
+    refusals: list[str] = []
+
+    def meddle(run: FakeRun) -> dict[str, Any]:
+        with pytest.raises(SweepError) as caught:
+            swept(tmp_path, experiment("two"))
+        refusals.append(str(caught.value))
+        return fake_train(run)
+
+    outcome, said = swept(tmp_path, experiment(), train=meddle)
+    assert outcome.status == 0, said
+    assert len(refusals) == 8
+    assert f"process {os.getpid()}" in refusals[0] and "--out" in refusals[0]
+    assert swept(tmp_path, experiment("two"))[0].ran == 8  # free again
+
+
+# -- changed settings -----------------------------------------------------------------------------
+
+
+def test_records_of_other_settings_are_reported_and_kept(tmp_path: Path) -> None:
+    swept(tmp_path, experiment(settings={"steps": 5}))
+    outcome, said = swept(tmp_path, experiment(settings={"steps": 6}))
+    assert outcome.ran == 8
+    assert len(outcome.stale) == 8
+    assert "8 records belong to no run of today" in said and "--prune" in said
+    assert len(read_records(tmp_path)) == 16
+
+
+def test_prune_leaves_them_out(tmp_path: Path) -> None:
+    swept(tmp_path, experiment(settings={"steps": 5}), experiment("two"))
+    today = experiment(settings={"steps": 6})
+    outcome, _ = swept(tmp_path, today, prune=True)
+    assert keys(outcome.stale) == keys(all_runs(experiment(settings={"steps": 5})))
+    # An experiment that was not asked for is not touched.
+    assert keys(read_records(tmp_path)) == keys(all_runs(today, experiment("two")))
+
+
+def test_prune_spares_final_records_while_nobody_knows_the_final_runs(tmp_path: Path) -> None:
+    swept(tmp_path, experiment())
+    wider = experiment(rates=(0.1, 0.3, 0.9))
+
+    def fails(run: FakeRun) -> dict[str, Any]:
+        raise ArithmeticError
+
+    swept(tmp_path, wider, train=fails, prune=True)
+    assert len(read_records(tmp_path)) == 8
+
+
+def test_only_selection_records_of_today_choose_the_rate(tmp_path: Path) -> None:
+    swept(tmp_path, experiment(settings={"steps": 5}))
+    # FakeExperiment.final_runs refuses any but its own.
+    assert swept(tmp_path, experiment(settings={"steps": 6}))[0].status == 0
+
+
+def test_records_made_with_other_versions_are_mentioned(tmp_path: Path) -> None:
+    swept(tmp_path, experiment())
+    path = tmp_path / "one.jsonl"
+    path.write_text(re.sub(r'"torch":"[^"]*"', '"torch":"0.4"', path.read_text(), count=3))
+    outcome, said = swept(tmp_path, experiment())
+    assert outcome.ran == 0
+    assert "3 finished runs were made with other versions" in said
+
+
+# -- failures -------------------------------------------------------------------------------------
+
+
+def test_a_failing_run_is_reported_and_the_others_go_on(tmp_path: Path) -> None:
+    bad = experiment("bad", rates=(), settings={"does": "fail"})
+    outcome, said = swept(tmp_path, bad, experiment("one"))
+    assert outcome.status == 1
+    assert len(outcome.failed) == 4
+    assert "FAILED bad/a (final, seed 0, lr 0.1)" in said
+    assert "'does': 'fail'" in said
+    assert "ArithmeticError: the loss of seed 0 is no number" in said
+    assert "Traceback" in said
+    assert keys(read_records(tmp_path)) == keys(all_runs(experiment("one")))
+
+
+def test_a_failed_run_is_tried_again_by_the_next_sweep(tmp_path: Path) -> None:
+    attempts: Counter[str] = Counter()
+
+    def fails_once(run: FakeRun) -> dict[str, Any]:
+        attempts[run.key] += 1
+        if attempts[run.key] == 1 and run.seed == 1:
+            raise ArithmeticError
+        return fake_train(run)
+
+    first, _ = swept(tmp_path, experiment(), train=fails_once)
+    second, _ = swept(tmp_path, experiment(), train=fails_once)
+    assert (first.status, second.status) == (1, 0)
+    assert (first.ran, second.ran) == (6, 2)
+
+
+def test_without_all_selection_records_no_final_run_starts(tmp_path: Path) -> None:
+    def fails(run: FakeRun) -> dict[str, Any]:
+        if run.stage == "select" and run.lr == 0.3 and run.experiment == "one":
+            raise ArithmeticError
+        return fake_train(run)
+
+    outcome, said = swept(tmp_path, experiment("one"), experiment("two"), train=fails)
+    assert outcome.status == 1
+    assert Counter(record.experiment for record in read_records(tmp_path)) == {"one": 2, "two": 8}
+    assert "one: its final runs have to wait" in said
+
+
+def test_an_experiment_that_cannot_choose_does_not_stop_the_others(tmp_path: Path) -> None:
+    class Undecided(FakeExperiment):
+        def final_runs(self, records: list[Record]) -> list[FakeRun]:
+            raise ZeroDivisionError("no rate is best")
+
+    undecided = Undecided(name="odd", arms={"a": 0.1}, rates=(0.1,), settings={})
+    outcome, said = swept(tmp_path, undecided, experiment("one"))
+    assert outcome.status == 1
+    assert "the final runs of odd" in said and "no rate is best" in said
+    assert Counter(r.experiment for r in read_records(tmp_path)) == {"odd": 1, "one": 8}
+
+
+def test_a_result_that_is_no_record_is_the_failure_of_its_run(tmp_path: Path) -> None:
+    def odd(run: FakeRun) -> dict[str, Any]:
+        return {**fake_train(run), "scores": {"accuracy": "good"}}
+
+    outcome, said = swept(tmp_path, experiment(), train=odd)
+    assert outcome.status == 1
+    assert "scores.accuracy" in said and "'good'" in said
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"backend": "threads"}, ["backend", "'threads'", "processes, dask"]),
+        ({"jobs": 0}, ["jobs", "0", "at least 1"]),
+        ({"scheduler": "tcp://host:1"}, ["scheduler", "'serial'", "'dask'"]),
+    ],
+)
+def test_a_bad_option_is_named_with_its_limit(
+    options: dict[str, Any], words: list[str], tmp_path: Path
+) -> None:
+    with pytest.raises(SweepError) as caught:
+        swept(tmp_path, experiment(), **options)
+    for word in words:
+        assert word in str(caught.value)
+
+
+def test_two_runs_with_the_same_settings_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(SweepError, match=r"one/a .* is there twice"):
+        swept(tmp_path, experiment(rates=(0.1, 0.1)))
+
+
+def test_a_key_that_is_no_hash_of_the_settings_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(FakeRun, "key", "1234")
+    with pytest.raises(SweepError, match=r"'1234' is no hash of its settings"):
+        swept(tmp_path, experiment())
+
+
+@pytest.mark.parametrize(
+    ("backend", "module", "extra"),
+    [
+        ("processes", "joblib.externals.loky", "simplellm[sweep]"),
+        ("dask", "distributed", "simplellm[dask]"),
+    ],
+)
+def test_a_missing_library_is_named_with_how_to_install_it(
+    backend: str, module: str, extra: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(SweepError) as caught:
+        swept(tmp_path, experiment(), backend=backend)
+    assert extra in str(caught.value)
+
+
+# -- progress -------------------------------------------------------------------------------------
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_log_gets_few_lines_and_a_terminal_one_that_is_rewritten(tmp_path: Path) -> None:
+    _, log = swept(tmp_path / "a", experiment(seeds=20))
+    terminal = Terminal()
+    swept(tmp_path / "b", experiment(seeds=20), stream=terminal)
+    assert len(log.splitlines()) == 2
+    assert log.splitlines()[-1] == "44/44 runs"
+    assert terminal.getvalue().count("\n") == 1
+    assert terminal.getvalue().count("\r") > 40
+    assert terminal.getvalue().rstrip().endswith("44/44 runs")
+
+
+def test_time_left_is_that_of_finished_runs_by_their_steps(tmp_path: Path) -> None:
+    # 2 final runs of 60 000 steps at 1 ms each, of which one is done, leave one minute.
+    terminal = Terminal()
+    tried = experiment(rates=(), arms={"a": 0.1}, seeds=4, settings={"steps": 60_000})
+    swept(tmp_path, tried, stream=terminal)
+    lefts = re.findall(r"(\d)/4 runs, about (.*?) left", terminal.getvalue())
+    # Two wait and one is running, of which half is taken to be done; and so on.
+    assert lefts == [("1", "2 min 30 s"), ("2", "1 min 30 s"), ("3", "30 s")]
+
+
+# -- the command ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., int]]:
+    monkeypatch.chdir(tmp_path)
+    experiments = {each.name: each for each in (experiment("one"), experiment("two"))}
+
+    def call(*arguments: str) -> int:
+        return main(list(arguments), experiments, fake_train)
+
+    yield call
+
+
+def test_run_list_and_summary_tell_one_story(
+    command: Callable[..., int], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert command("run", "two", "--backend", "serial") == 0
+    assert files(tmp_path) == {"sweep-results", "sweep-results/two.jsonl"}
+    assert "8 runs in" in capsys.readouterr().err
+    assert command("list") == 0
+    listed = capsys.readouterr().out
+    assert re.search(r"^one +0/4 +after selection +an experiment$", listed, re.MULTILINE)
+    assert re.search(r"^two +4/4 +4/4 +an experiment$", listed, re.MULTILINE)
+    assert command("summary") == 0
+    summed = capsys.readouterr().out
+    assert "one" not in summed
+    # Seeds 0 and 1 score 0 and 1/3: mean 1/6, s = 1/√18, t = 12.706, so ± 12.706/6.
+    assert re.search(r"^a +2 +0\.1 +0\.1667 ± 2\.1 ", summed, re.MULTILINE)
+
+
+def test_summary_sees_runs_that_are_not_gathered_yet(
+    command: Callable[..., int], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    out = tmp_path / "sweep-results"
+    out.mkdir()
+    put_part(out, experiment("one").run(arm="a", lr=0.1, seed=1))
+    assert command("summary") == 0
+    assert re.search(r"^a +1 +0\.1 +0\.3333 ± – ", capsys.readouterr().out, re.MULTILINE)
+
+
+def test_summary_counts_final_records_only_and_opens_inner_scores(tmp_path: Path) -> None:
+    runs = [FakeRun(experiment="e", arm="a", seed=seed) for seed in range(3)]
+    result = {"losses": [], "scores": {"at": {"32": 1, "64": 0.5}, "curve": [1, 2]}, "seconds": 2}
+    records = [make_record(run, result) for run in runs]
+    records.append(make_record(FakeRun(experiment="e", arm="b", stage="select"), result))
+    assert sweep.summary(records).splitlines() == [
+        "e",
+        "arm  seeds   lr  at.32    at.64  seconds",
+        "a        3  0.1  1 ± 0  0.5 ± 0        6",
+    ]
+
+
+def test_an_unknown_experiment_is_answered_with_those_there_are(
+    command: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command("run", "three") == 2
+    assert capsys.readouterr().err == "no such experiment: three. There are: one, two.\n"
+
+
+def test_a_sweep_that_cannot_start_says_why_in_one_line(
+    command: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command("run", "--jobs", "0") == 2
+    assert capsys.readouterr().err == "jobs must be at least 1, got 0.\n"
+
+
+def test_a_damaged_file_is_named_by_file_and_line(
+    command: Callable[..., int], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    command("run", "--backend", "serial")
+    path = tmp_path / "sweep-results" / "two.jsonl"
+    lines = path.read_text().splitlines(keepends=True)
+    values = json.loads(lines[4])
+    values["seconds"] = -1
+    lines[4] = json.dumps(values) + "\n"
+    path.write_text("".join(lines))
+    capsys.readouterr()
+    assert command("run", "--backend", "serial") == 2
+    assert capsys.readouterr().err == (
+        "two.jsonl, line 5: field 'seconds' must be a number of at least 0, got -1.\n"
+    )
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["summary", "--help"]])
+def test_help_is_printed(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert ended.value.code == 0
+    assert "python -m simplellm.sweep" in capsys.readouterr().out
