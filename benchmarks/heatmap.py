@@ -19,10 +19,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 from simplellm.heatmap import EncodingExplorer
-from tools.browser import LAUNCH_ARGS, find_browser
+from tools.browser import chromium
 
 LOADS = 30
 MOVES = 200
@@ -79,8 +79,7 @@ def main() -> None:
     """Print the table."""
     print("| numbers | paint after navigation | compute and draw | input to frame |")
     print("|---|---|---|---|")
-    with sync_playwright() as playwright, tempfile.TemporaryDirectory() as folder:
-        browser = playwright.chromium.launch(executable_path=find_browser(), args=LAUNCH_ARGS)
+    with chromium() as browser, tempfile.TemporaryDirectory() as folder:
         for size in (128, 512):
             page, paints = page_with(browser, Path(folder), size)
             times = page.evaluate(MOVE, MOVES)
@@ -90,7 +89,6 @@ def main() -> None:
             f"\nMedians (95th percentiles) in ms; Chromium {browser.version}, 1 device pixel a CSS"
         )
         print(f"pixel; {LOADS} loads, {MOVES} moves of the base slider.")
-        browser.close()
 
 
 if __name__ == "__main__":

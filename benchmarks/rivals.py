@@ -20,19 +20,21 @@ import importlib.util
 import statistics
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import nbformat
 import numpy as np
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 from simplellm import sinusoidal_encoding
 from simplellm.heatmap import EncodingExplorer
 from simplellm.palette import colors
-from tools.browser import LAUNCH_ARGS, find_browser
+from tools import jupyter
+from tools.browser import chromium
 
 SIZE = 512
 BASES = np.logspace(1, 6, 16)
@@ -200,24 +202,20 @@ def load(browser: Browser, url: str) -> Page:
     return page
 
 
-def open_lab(browser: Browser, folder: Path) -> tuple[Page, Callable[[], None]]:
-    """Run the widgets' notebook in a JupyterLab; return its page and what ends the server."""
-    from tests.live import conftest as live
-
+@contextmanager
+def lab_page(browser: Browser, folder: Path) -> Iterator[Page]:
+    """Run the widgets' notebook in a JupyterLab, for the length of a with block."""
     notebook = folder / "rival.ipynb"
     kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
     cells = [nbformat.v4.new_code_cell(KERNEL)]
     nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=kernel), notebook)
-    server, url = live.start("lab", folder / "lab", [notebook])
-    try:
+    with jupyter.serve("lab", folder / "lab", [notebook]) as url:
         page = browser.new_page(viewport={"width": 1000, "height": 1000})
         page.add_init_script(WATCH)
-        live.Notebook(page, "lab", url, notebook)
+        jupyter.open_notebook(page, "lab", url, notebook.stem)
+        jupyter.run_all_cells(page)
         page.wait_for_selector(".widget-image")
-    except BaseException:
-        live.end(server)
-        raise
-    return page, lambda: live.end(server)
+        yield page
 
 
 def summary(times: list[float]) -> str:
@@ -241,10 +239,9 @@ def measure(browser: Browser, folder: Path) -> None:
 
     pages = {name: load(browser, file.as_uri()) for name, file in files.items()}
     lab = "ipywidgets + matplotlib"
-    pages[lab], end = open_lab(browser, folder)
     stepping[lab] = WIDGETS
-    frames: dict[str, list[float]] = {name: [] for name in pages}
-    try:
+    with lab_page(browser, folder) as pages[lab]:
+        frames: dict[str, list[float]] = {name: [] for name in pages}
         for _ in range(ROUNDS):
             for name, page in pages.items():
                 page.bring_to_front()
@@ -252,8 +249,6 @@ def measure(browser: Browser, folder: Path) -> None:
         fetched = pages[lab].evaluate(
             "performance.getEntriesByType('resource').reduce((n, e) => n + e.decodedBodySize, 0)"
         )
-    finally:
-        end()
 
     print("| | page, MB | navigation to painted, ms | input to frame, ms |")
     print("|---|---|---|---|")
@@ -275,10 +270,8 @@ def main() -> int:
         print(f"not measured: {' and '.join(missing)} not installed; to have the comparison:")
         print("    pip install -r requirements-bench.txt")
         return 0
-    with sync_playwright() as driver, tempfile.TemporaryDirectory() as folder:
-        browser = driver.chromium.launch(executable_path=find_browser(), args=LAUNCH_ARGS)
+    with chromium() as browser, tempfile.TemporaryDirectory() as folder:
         measure(browser, Path(folder))
-        browser.close()
     return 0
 
 

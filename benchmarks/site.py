@@ -19,11 +19,11 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser
 
 from benchmarks.heatmap import WATCH
 from tools import build_book
-from tools.browser import LAUNCH_ARGS, find_browser
+from tools.browser import chromium
 from tools.common import ROOT
 
 SITE = ROOT / "_build" / "html"
@@ -87,8 +87,7 @@ def main() -> None:
     threading.Thread(target=server.serve_forever, daemon=True).start()
     print("| page | first load, kB without fonts | of which | fonts, kB | heatmap painted, ms |")
     print("|---|---|---|---|---|")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=find_browser(), args=LAUNCH_ARGS)
+    with chromium() as browser:
         for file in sorted((SITE / "chapters").glob("*.html")):
             origin = f"http://127.0.0.1:{server.server_port}"
             sizes = weigh(browser, origin, f"chapters/{file.name}")
@@ -99,7 +98,6 @@ def main() -> None:
                 f"| {file.stem} | {sizes.total() / 1000:.0f} | {parts} | {fonts / 1000:.0f} | "
                 f"{statistics.median(paints):.0f} ({max(paints):.0f}) |"
             )
-        browser.close()
     server.shutdown()
 
 

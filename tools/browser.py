@@ -4,6 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # whoever only looks for a browser needs no Playwright
+    from playwright.sync_api import Browser
 
 # Names under which Debian, Fedora, Arch, Google and Homebrew put the same browser on PATH.
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
@@ -24,6 +30,7 @@ LAUNCH_ARGS: list[str] = [
     "--disable-quic",
     "--disable-sync",
     "--no-first-run",
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
 ]
 if hasattr(os, "geteuid") and os.geteuid() == 0:
     # Chromium refuses to run as root with its sandbox on; continuous integration runs as root.
@@ -50,6 +57,19 @@ def find_browser() -> str:
         if found:
             return found
     raise RuntimeError(HOW_TO_GET_ONE)
+
+
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    """Start that Chromium, without a window, for the length of a with block."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=find_browser(), args=LAUNCH_ARGS)
+        try:
+            yield browser
+        finally:
+            browser.close()
 
 
 if __name__ == "__main__":

@@ -26,6 +26,8 @@ PYTHON = [sys.executable, "-m"]
 PYTEST = [*PYTHON, "pytest"]
 # Two processes, a whole file in each: a notebook's cells share one kernel.
 PARALLEL = ["-n", "2", "--dist", "loadfile"]
+# Two processes, a whole group in each: the tests of one opened page share it.
+BY_PAGE = ["-n", "2", "--dist", "loadgroup"]
 NBVAL = [
     "--nbval",  # strict: every text output is compared
     "--nbval-current-env",
@@ -95,14 +97,14 @@ STEPS = [
     Step(
         "live",
         "the chapters in JupyterLab and Notebook 7, with a kernel",
-        [*PYTEST, "tests/live"],
+        [*PYTEST, "tests/live", *BY_PAGE],
         needs=("chromium",),
     ),
     Step("book", "the site, every warning an error", build),
     Step(
         "browser",
         "the built site in a real browser",
-        [*PYTEST, "tests/site"],
+        [*PYTEST, "tests/site", *BY_PAGE],
         needs=("chromium", "book"),
     ),
 ]

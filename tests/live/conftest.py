@@ -1,157 +1,48 @@
-"""What the live tests share: a real Jupyter server, and the chapters run in it once.
-
-Everything a server reads or writes lies in a temporary folder: copies of the chapters, its
-settings, its home. So nothing is saved back, and nothing of the user's own set-up is seen.
-"""
+"""What the live tests share: real Jupyter servers, and the chapters run in them once."""
 
 from __future__ import annotations
 
 import contextlib
 import json
-import os
-import shutil
-import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, TimeoutError, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, TimeoutError
 
-from tools.browser import LAUNCH_ARGS, find_browser
+from simplellm.heatmap import from_html
+from tools.browser import chromium
+from tools.common import ROOT
+from tools.jupyter import HOSTS, N, open_notebook, run_all_cells, serve
 
-ROOT = Path(__file__).resolve().parents[2]
 CHAPTERS = sorted((ROOT / "chapters").glob("*.ipynb"))
-
-# For each host: the module that starts it, and the address of a notebook. JupyterLab remembers
-# which notebooks were open; a workspace of its own for each keeps them apart.
-HOSTS = {
-    "lab": ("jupyterlab", "lab/workspaces/{stem}/tree/chapters/{stem}.ipynb"),
-    "notebook": ("notebook", "notebooks/chapters/{stem}.ipynb"),
-}
-
-FLAGS = [
-    "--no-browser",
-    "--port=0",  # a free one; the server writes down which
-    "--ServerApp.ip=127.0.0.1",
-    "--ServerApp.allow_root=True",  # continuous integration runs as root
-    "--IdentityProvider.token=",
-    # Should the tests be killed, so that nobody ends the server: it ends itself.
-    "--MappingKernelManager.cull_idle_timeout=300",
-    "--MappingKernelManager.cull_connected=True",
-    "--ServerApp.shutdown_no_activity_timeout=300",
-    # Ask nobody outside for anything.
-    "--LabApp.news_url=None",
-    "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
-    "--LabApp.extension_manager=readonly",
-    # `window.jupyterapp`: what the menus do, and what the notebook holds, without guessing at it.
-    "--LabApp.expose_app_in_browser=True",
-    "--JupyterNotebookApp.expose_app_in_browser=True",
-]
-
-SETTINGS = {
-    "@jupyterlab/apputils-extension/notification": {
-        "checkForUpdates": False,
-        "doNotDisturbMode": True,  # a notification would lie over what is clicked
-        "fetchNews": "false",
-    },
-    "@jupyterlab/docmanager-extension/plugin": {"autosave": False},
-    "@jupyterlab/extensionmanager-extension/plugin": {"enabled": False},
-}
-
-START = 60  # seconds for a server or an opened notebook to be ready
-RUN = 300  # seconds for all cells of a chapter
-
-
-def start(host: str, folder: Path, notebooks: list[Path]) -> tuple[subprocess.Popen[bytes], str]:
-    """Start a server in `folder`, with copies of notebooks; return it with its address."""
-    chapters, settings = folder / "root" / "chapters", folder / "config/lab/user-settings"
-    chapters.mkdir(parents=True)
-    (folder / "home").mkdir()
-    for notebook in notebooks:
-        shutil.copy(notebook, chapters)
-    for name, values in SETTINGS.items():
-        file = settings / f"{name}.jupyterlab-settings"
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(json.dumps(values), encoding="utf-8")
-    own = ("JUPYTER", "IPYTHON", "XDG_", "MPL")
-    environment = {k: v for k, v in os.environ.items() if not k.startswith(own)} | {
-        "HOME": str(folder / "home"),
-        "JUPYTER_CONFIG_DIR": str(folder / "config"),
-        "JUPYTER_DATA_DIR": str(folder / "data"),  # which notebooks are trusted stands here
-        "JUPYTER_RUNTIME_DIR": str(folder / "runtime"),
-        "PYTHONPATH": str(ROOT),
-    }
-    log = folder / "server.log"
-    with log.open("wb") as output:
-        server = subprocess.Popen(
-            [sys.executable, "-m", HOSTS[host][0], *FLAGS],
-            cwd=folder / "root",
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,  # an interrupt reaches the tests, and they end it
-        )
-    try:
-        deadline = time.monotonic() + START
-        note = folder / "runtime" / f"jpserver-{server.pid}.json"
-        while time.monotonic() < deadline and server.poll() is None:
-            try:
-                return server, json.loads(note.read_text(encoding="utf-8"))["url"]
-            except (OSError, ValueError):  # not written yet, or not to its end
-                time.sleep(0.1)
-        raise RuntimeError(f"the {host} server did not start:\n{log.read_text('utf-8')[-3000:]}")
-    except BaseException:
-        end(server)
-        raise
-
-
-def end(server: subprocess.Popen[bytes]) -> None:
-    """End a server; a kernel ends with its server."""
-    server.terminate()
-    try:
-        server.wait(10)
-    except subprocess.TimeoutExpired:
-        os.killpg(server.pid, signal.SIGKILL)
-        server.wait()
 
 
 @pytest.fixture(scope="session")
 def address_of(tmp_path_factory) -> Iterator[Callable[[str], str]]:
     """`address_of("lab")`: the address of a running server, started when first asked for."""
-    servers: dict[str, tuple[subprocess.Popen[bytes], str]] = {}
+    addresses: dict[str, str] = {}
+    with contextlib.ExitStack() as servers:
 
-    def address(host: str) -> str:
-        if host not in servers:
-            servers[host] = start(host, tmp_path_factory.mktemp(host), CHAPTERS)
-        return servers[host][1]
+        def address(host: str) -> str:
+            if host not in addresses:
+                server = serve(host, tmp_path_factory.mktemp(host), CHAPTERS)
+                addresses[host] = servers.enter_context(server)
+            return addresses[host]
 
-    try:
         yield address
-    finally:
-        for server, _ in servers.values():
-            end(server)
 
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
-    """One Chromium for the whole session, which finds no host but this machine."""
-    here_only = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"
-    with sync_playwright() as driver:
-        chromium = driver.chromium.launch(
-            executable_path=find_browser(), args=[*LAUNCH_ARGS, here_only]
-        )
-        yield chromium
-        chromium.close()
+    """One Chromium for the whole session."""
+    with chromium() as started:
+        yield started
 
 
 # ---- a chapter in a host
-
-# The open notebook: N its widget, with N.content.widgets its cells.
-N = "jupyterapp.shell.currentWidget"
 
 # The committed heatmaps as an untrusted notebook shows them.
 STILLS = """async () => {
@@ -205,12 +96,7 @@ class Notebook:
         self.requests: list[str] = []
         page.context.on("request", lambda request: self.requests.append(request.url))
         page.on("websocket", lambda socket: self.requests.append(socket.url))
-        page.goto(url + HOSTS[host][1].format(stem=chapter.stem))
-        page.wait_for_function(
-            f"""() => window.jupyterapp && {N}?.content?.model?.cells.length
-                && {N}.sessionContext.session?.kernel?.status === 'idle'""",
-            timeout=START * 1000,
-        )
+        open_notebook(page, host, url, chapter.stem)
         # What the host has opened: somebody may be writing the file in the repository by now.
         self.committed: list[dict] = self.ask("cells.map(cell => cell.model.toJSON())")
         self.trusted_before: bool = self.ask("cells.some(cell => cell.model.trusted)")
@@ -220,14 +106,7 @@ class Notebook:
                 arg=self.committed_heatmaps,
             )
         self.stills: list[dict] = page.evaluate(STILLS)
-        page.evaluate(
-            """() => {
-                window.done = false;
-                jupyterapp.commands.execute('notebook:run-all-cells')
-                    .finally(() => { window.done = true; });
-            }"""
-        )
-        page.wait_for_function("() => window.done", timeout=RUN * 1000)
+        run_all_cells(page)
         self.ran: list[dict] = self.ask("cells.map(cell => cell.model.toJSON())")
 
     @property
@@ -278,14 +157,59 @@ class Notebook:
         )
 
 
-RUNS = [
-    pytest.param((host, chapter), id=f"{host}-{chapter.stem}")
-    for host in HOSTS
-    for chapter in CHAPTERS
-]
+# ---- which chapters a test needs
 
 
-@pytest.fixture(scope="session", params=RUNS)
+def _kinds(chapter: Path) -> set[str]:
+    """Which kinds of heatmap a chapter shows: encoding, grid, sentence."""
+    cells = json.loads(chapter.read_text("utf-8"))["cells"]
+    outputs = (o for cell in cells for o in cell.get("outputs", []))
+    html = ("".join(o.get("data", {}).get("text/html", "")) for o in outputs)
+    return {from_html(text).state["kind"] for text in html if 'class="simplellm-heatmap"' in text}
+
+
+def one_of_each_kind() -> list[Path]:
+    """A few chapters in which every kind of heatmap of the book is met, the first that do."""
+    chosen, met = [], set()
+    for chapter in CHAPTERS:
+        if _kinds(chapter) - met:
+            chosen.append(chapter)
+            met |= _kinds(chapter)
+    return chosen
+
+
+def pytest_configure(config):
+    config.addinivalue_line(
+        "markers",
+        "of_each_kind: not every chapter, but one for each kind of heatmap: the promise is about "
+        "the heatmap's code and the host, which are the same in all",
+    )
+
+
+@cache
+def _run_of(host: str, chapter: Path) -> tuple[str, Path]:
+    """The same object for every test: pytest would run anew where two only look alike."""
+    return host, chapter
+
+
+def pytest_generate_tests(metafunc):
+    """Give every chapter in every host a test of its own.
+
+    Those of one run form a group for pytest-xdist: they share its page, in one process.
+    """
+    if "notebook" not in metafunc.fixturenames:
+        return
+    few = metafunc.definition.get_closest_marker("of_each_kind")
+    runs = [
+        pytest.param(_run_of(host, chapter), id=name, marks=pytest.mark.xdist_group(name))
+        for host in HOSTS
+        for chapter in (one_of_each_kind() if few else CHAPTERS)
+        for name in [f"{host}-{chapter.stem}"]
+    ]
+    metafunc.parametrize("notebook", runs, indirect=True, scope="session")
+
+
+@pytest.fixture(scope="session")
 def notebook(request, browser: Browser, address_of) -> Iterator[Notebook]:
     """One chapter that was run in one host; its tests share the page."""
     host, chapter = request.param

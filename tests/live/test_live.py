@@ -1,7 +1,8 @@
 """The chapters as notebooks, in JupyterLab and in Notebook 7, with a kernel behind them.
 
-Each test holds for every chapter in every host. They share one page for a chapter and a host:
-a test may move cursors and sliders, and leaves the theme as it found it.
+Each test holds for every chapter in every host, unless it is marked `of_each_kind`. They share one
+page for a chapter and a host: a test may move cursors and sliders, and leaves the theme as it
+found it.
 """
 
 from __future__ import annotations
@@ -72,6 +73,7 @@ def test_arrow_keys_move_the_cursor_and_not_the_selected_cell(notebook):
         expect(heatmap.canvas).to_be_focused()
 
 
+@pytest.mark.of_each_kind
 def test_a_letter_on_any_control_changes_no_cell(notebook):
     heatmap = notebook.heatmaps()[0]
     heatmap.root.get_by_role("button", name="Table").click()
@@ -213,6 +215,7 @@ def test_python_answers_a_heatmap_that_it_hears(notebook):
 # ---- the page as a whole
 
 
+@pytest.mark.of_each_kind
 def test_the_heatmaps_follow_the_theme(notebook):
     def choose(theme: str, light: str) -> None:
         notebook.page.evaluate(

@@ -9,18 +9,22 @@ import functools
 import http.server
 import sys
 import threading
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import playwright.sync_api
 import pytest
+from bs4 import BeautifulSoup
+from playwright.sync_api import Browser, Page
+
+from tools.browser import chromium
 
 ROOT = Path(__file__).resolve().parents[2]
 SITE = ROOT / "_build" / "html"
-for folder in (ROOT, ROOT / "_ext"):  # tools.browser, and the extensions under test
-    if str(folder) not in sys.path:
-        sys.path.insert(0, str(folder))
+if str(ROOT / "_ext") not in sys.path:  # the extensions under test
+    sys.path.insert(0, str(ROOT / "_ext"))
 
 NOT_BUILT = "The site is not built: there is no _build/html/index.html. Run `make book` first."
 
@@ -46,18 +50,81 @@ def _source_of(page: str) -> Path | None:
     )
 
 
-def pytest_generate_tests(metafunc):
-    """Give every page (chapter, page with a heatmap) a test of its own."""
+def _kinds_of_pages() -> dict[str, list[str]]:
+    """The pages by what is asked of them: of all, of chapters, of those with a heatmap."""
     pages = _pages()
-    for name, chosen in {
-        "page_path": pages,
-        "chapter_path": [p for p in pages if _source_of(p)],
-        "heatmap_path": [p for p in pages if "simplellm-heatmap" in (SITE / p).read_text("utf-8")],
-    }.items():
-        if name in metafunc.fixturenames:
-            # an unbuilt site must fail, not be skipped for want of pages
-            nothing = [] if pages else [pytest.param(None, id="site-not-built")]
-            metafunc.parametrize(name, chosen or nothing)
+    return {
+        "page": pages,
+        "chapter": [p for p in pages if _source_of(p)],
+        "heatmap": [p for p in pages if "simplellm-heatmap" in (SITE / p).read_text("utf-8")],
+    }
+
+
+# ---- one test a page, one load for all tests that look at a page in one way
+
+
+@dataclass(frozen=True)
+class Way:
+    """A way to open a page."""
+
+    scheme: str = "http"  # or "file", from the disk
+    theme: str = "light"
+    width: int = 1280
+    height: int = 900
+    scripts: bool = True
+
+
+WAYS = {
+    "light": Way(),
+    "dark": Way(theme="dark"),
+    "disk": Way(scheme="file"),
+    "phone": Way(width=360, height=740),
+    "plain": Way(scripts=False),
+}
+
+
+@functools.cache
+def _way_of(way: str, page: str) -> tuple[str, str]:
+    """The same object for every test: pytest opens anew where two only look alike."""
+    return way, page
+
+
+def pytest_configure(config):
+    config.addinivalue_line(
+        "markers",
+        'opened(*ways, of="page"): `visit` is each page (or "chapter", or "heatmap": each page '
+        "with one), opened in these ways",
+    )
+
+
+def pytest_generate_tests(metafunc):
+    """Give every page (chapter, page with a heatmap) a test of its own, in each way asked for.
+
+    Tests of the same page and way form a group for pytest-xdist: they run in one process, one
+    after the other, and so share one load.
+    """
+    if not {"visit", "page_path", "chapter_path", "heatmap_path"} & set(metafunc.fixturenames):
+        return
+    pages = _kinds_of_pages()
+
+    def each(names, groups):
+        # an unbuilt site must fail, not be skipped for want of pages
+        nothing = [] if pages["page"] else [pytest.param(None, id="site-not-built")]
+        group = pytest.mark.xdist_group
+        return [
+            pytest.param(n, id=g, marks=group(g)) for n, g in zip(names, groups, strict=True)
+        ] or nothing
+
+    for kind, chosen in pages.items():
+        if f"{kind}_path" in metafunc.fixturenames:
+            metafunc.parametrize(f"{kind}_path", each(chosen, chosen))
+    if "visit" in metafunc.fixturenames:
+        opened = metafunc.definition.get_closest_marker("opened")
+        chosen = [
+            _way_of(w, p) for w in opened.args for p in pages[opened.kwargs.get("of", "page")]
+        ]
+        names = [f"{way}-{page}" for way, page in chosen]
+        metafunc.parametrize("visit", each(chosen, names), indirect=True, scope="session")
 
 
 def pytest_collection_modifyitems(items):
@@ -115,12 +182,8 @@ def site_url(site):
 @pytest.fixture(scope="session")
 def browser():
     """One Chromium for the whole session."""
-    from tools.browser import LAUNCH_ARGS, find_browser
-
-    with playwright.sync_api.sync_playwright() as driver:
-        chromium = driver.chromium.launch(executable_path=find_browser(), args=LAUNCH_ARGS)
-        yield chromium
-        chromium.close()
+    with chromium() as started:
+        yield started
 
 
 @pytest.fixture
@@ -138,11 +201,17 @@ def new_page(browser):
         context.close()
 
 
+FOLDS = """open => {
+    window.folds ??= [...document.querySelectorAll('details:not([open])')];
+    window.folds.forEach(fold => { fold.open = open; });
+}"""
+
+
 def _settle(page) -> None:
     page.wait_for_load_state("load")
+    page.evaluate(FOLDS, True)
     page.evaluate(
         """async () => {
-            document.querySelectorAll('details').forEach(d => { d.open = true; });
             const late = new Promise((_, fail) => setTimeout(fail, 10000, 'MathJax never started'));
             if (window.MathJax) await Promise.race([MathJax.startup?.promise, late]);
             await document.fonts.ready;
@@ -162,26 +231,6 @@ def settle():
     return _settle
 
 
-# ---- one load of a page, shared by the tests that look at what it did
-
-
-@dataclass
-class Visit:
-    """What one load of a page did."""
-
-    origin: str
-    requests: list[str] = field(default_factory=list)
-    failures: list[str] = field(default_factory=list)
-    console: list[str] = field(default_factory=list)
-    thrown: list[str] = field(default_factory=list)
-    facts: dict = field(default_factory=dict)
-
-    def files(self) -> set[Path]:
-        """The files of the site that the page loaded."""
-        own = (u.removeprefix(self.origin) for u in self.requests if u.startswith(self.origin))
-        return {SITE / unquote(urlsplit(u).path).lstrip("/") for u in own}
-
-
 # What a visit notes about the page once it stands.
 FACTS = r"""() => {
     const all = (root, selector) => [...root.querySelectorAll(selector)];
@@ -198,42 +247,97 @@ FACTS = r"""() => {
 }"""
 
 
-@pytest.fixture(scope="session")
-def _visits():
-    return {}
+class Visit:
+    """A page opened in one way, with every fold open, and what its load did.
 
+    The notes end when the page stands: what a test does to the page afterwards is not in them. The
+    tests of a visit share its page, so each leaves the page as it found it.
+    """
 
-@pytest.fixture(params=["http-light", "http-dark", "file-light"])
-def visit(request, page_path, site_url, browser, _visits) -> Visit:
-    """One load of `page_path`: over http in light and in dark, and from the disk."""
-    key = request.param, page_path
-    if key not in _visits:
-        scheme, theme = request.param.split("-")
-        seen = Visit(origin=site_url if scheme == "http" else SITE.as_uri())
-        context = browser.new_context(color_scheme=theme, viewport={"width": 1280, "height": 900})
-        page = context.new_page()
+    def __init__(self, browser: Browser, origin: str, path: str, way: Way) -> None:
+        self.path, self.origin, self.way = path, origin, way
+        self.requests: list[str] = []
+        self.failures: list[str] = []
+        self.console: list[str] = []
+        self.thrown: list[str] = []
+        self.facts: dict = {}
+        self.context = browser.new_context(
+            color_scheme=way.theme,
+            viewport={"width": way.width, "height": way.height},
+            java_script_enabled=way.scripts,
+        )
+        self.page = self.context.new_page()
+        listeners = {
+            "request": lambda request: self.requests.append(request.url),
+            "requestfailed": lambda r: self.failures.append(f"{r.url}: {r.failure}"),
+            "response": self._on_response,
+            "console": self._on_console,
+            "pageerror": lambda error: self.thrown.append(str(error)),
+        }
+        for event, listener in listeners.items():
+            self.page.on(event, listener)
+        self.page.goto(f"{origin}/{path}")
+        if way.scripts:
+            self._stand()
+        for event, listener in listeners.items():
+            self.page.remove_listener(event, listener)
 
-        def on_response(response):
-            if response.status >= 400:
-                seen.failures.append(f"{response.url}: {response.status}")
-
-        def on_console(message):
-            if message.type in ("error", "warning"):
-                seen.console.append(f"{message.type}: {message.text}")
-
-        page.on("request", lambda request: seen.requests.append(request.url))
-        page.on("requestfailed", lambda r: seen.failures.append(f"{r.url}: {r.failure}"))
-        page.on("response", on_response)
-        page.on("console", on_console)
-        page.on("pageerror", lambda error: seen.thrown.append(str(error)))
-        page.goto(f"{seen.origin}/{page_path}")
+    def _stand(self) -> None:
         try:
-            _settle(page)
+            _settle(self.page)
         except playwright.sync_api.Error as error:  # noted once, not waited for in every test
-            seen.thrown.append(error.message)
-        page.evaluate("scrollTo(0, document.body.scrollHeight)")  # what loads late, loads now
-        page.wait_for_load_state("networkidle")
-        seen.facts = page.evaluate(FACTS)
-        context.close()
-        _visits[key] = seen
-    return _visits[key]
+            self.thrown.append(error.message)
+        self.page.evaluate("scrollTo(0, document.body.scrollHeight)")  # what loads late, loads now
+        self.page.wait_for_load_state("networkidle")
+        self.facts = self.page.evaluate(FACTS)
+        self.page.evaluate("scrollTo(0, 0)")
+
+    def _on_response(self, response) -> None:
+        if response.status >= 400:
+            self.failures.append(f"{response.url}: {response.status}")
+
+    def _on_console(self, message) -> None:
+        if message.type in ("error", "warning"):
+            self.console.append(f"{message.type}: {message.text}")
+
+    def files(self) -> set[Path]:
+        """The files of the site that the page loaded."""
+        own = (u.removeprefix(self.origin) for u in self.requests if u.startswith(self.origin))
+        return {SITE / unquote(urlsplit(u).path).lstrip("/") for u in own}
+
+
+@pytest.fixture(scope="session")
+def visit(request, site, site_url, browser) -> Iterator[Visit]:
+    """A page opened in one of the ways that the test's mark `opened` names."""
+    way, path = request.param
+    origin = site_url if WAYS[way].scheme == "http" else site.as_uri()
+    opened = Visit(browser, origin, path, WAYS[way])
+    yield opened
+    opened.context.close()
+
+
+@pytest.fixture
+def paper(visit) -> Iterator[Page]:
+    """The page of a visit as it is printed: as wide as paper, folds as the page has them."""
+    page = visit.page
+    page.evaluate(FOLDS, False)
+    page.set_viewport_size({"width": 760, "height": 900})
+    page.emulate_media(media="print")
+    yield page
+    page.emulate_media(media="null")
+    page.set_viewport_size({"width": visit.way.width, "height": visit.way.height})
+    page.evaluate(FOLDS, True)
+
+
+# ---- what stands in a file
+
+
+@functools.lru_cache(maxsize=4)  # the tests of one page come one after the other
+def _parsed(file: Path) -> BeautifulSoup:
+    return BeautifulSoup(file.read_text("utf-8"), "html.parser")
+
+
+@pytest.fixture
+def soup(page_path, site) -> BeautifulSoup:
+    """The page as it lies on the disk, parsed; to be read, not changed."""
+    return _parsed(site / page_path)

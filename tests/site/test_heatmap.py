@@ -10,7 +10,9 @@ import csv
 import io
 import json
 import re
+import time
 import xml.etree.ElementTree as ET
+from functools import cache
 
 import numpy as np
 import pytest
@@ -57,6 +59,12 @@ def sentence() -> SentenceExplorer:
 KINDS = {"encoding": encoding, "grid": frames, "sentence": sentence}
 
 
+@cache
+def page_part(kind: str) -> str:
+    """What a cell puts out for one kind: drawn once, for it is the same in every test."""
+    return KINDS[kind]().html()
+
+
 class Live:
     """One heatmap on a page of its own, and short ways to ask it."""
 
@@ -86,16 +94,19 @@ class Live:
 
     def values(self) -> np.ndarray:
         rows, columns = self.call("h.source.shape")
-        return np.array(
-            self.call(
-                f"Array.from({{length: {rows}}}, (_, r) =>"
-                f" Array.from({{length: {columns}}}, (_, c) => h.value(r, c)))"
-            )
+        return self.numbers(
+            f"Array.from({{length: {rows * columns}}},"
+            f" (_, i) => h.value(Math.floor(i / {columns}), i % {columns}))"
         )
 
     def painted(self) -> np.ndarray:
         """The numbers that were turned into colours."""
-        return np.array(self.call("Array.from(h.numbers)")).reshape(self.call("h.source.shape"))
+        return self.numbers("h.numbers")
+
+    def numbers(self, expression: str) -> np.ndarray:
+        """A list of numbers, row by row, as a table: one text, for many numbers come slowly."""
+        text = self.call(f"Array.from({expression}).join(' ')")
+        return np.array(text.split(), dtype=float).reshape(self.call("h.source.shape"))
 
     def slide(self, name: str, value) -> None:
         """Set a control to a value and tell it, as a hand on the slider would."""
@@ -116,13 +127,12 @@ def show(new_page, tmp_path):
     """`show("grid", theme="dark")` or `show(heatmap)`: the heatmap, live, on a page of its own."""
 
     def open_page(heatmap="encoding", theme="light", address="", edit=lambda html: html, **options):
-        if isinstance(heatmap, str):
-            heatmap = KINDS[heatmap]()
+        html = page_part(heatmap) if isinstance(heatmap, str) else heatmap.html()
         file = tmp_path / "page.html"
         file.write_text(
             f'<!doctype html><html lang="en" data-theme="{theme}"><meta charset="utf-8">'
             '<meta name="viewport" content="width=device-width"><title>One heatmap</title>'
-            f"<body><main><h1>One heatmap</h1>{edit(heatmap.html())}</main>",
+            f"<body><main><h1>One heatmap</h1>{edit(html)}</main>",
             encoding="utf-8",
         )
         page = new_page(theme=theme, **options)
@@ -327,22 +337,26 @@ def test_named_rows_are_compared_by_value_only(show):
 @pytest.mark.parametrize(("kind", "key"), [("encoding", "row"), ("grid", "frame")])
 def test_play_walks_and_pause_stops(show, kind, key):
     live = show(kind)
+    live.page.clock.install()  # the page's time is what the test says, on a busy machine too
+    live.page.clock.pause_at(time.time() + 3600)
     before = live.state[key]
     live.root.get_by_role("button", name="Play").click()
-    live.page.wait_for_function(
-        f"() => document.querySelector('.simplellm-heatmap').heatmap.state().{key} !== {before}"
-    )
+    live.page.clock.run_for(200)
+    assert live.state[key] == before + 1
     live.root.get_by_role("button", name="Pause").click()
-    stopped = live.state[key]
-    live.page.wait_for_timeout(400)
-    assert live.state[key] == stopped
+    live.page.clock.run_for(2000)
+    assert live.state[key] == before + 1
 
 
 def test_play_is_slower_where_less_motion_is_asked_for(show):
     live = show("encoding", reduced_motion="reduce")
+    live.page.clock.install()
+    live.page.clock.pause_at(time.time() + 3600)
     live.root.get_by_role("button", name="Play").click()
-    live.page.wait_for_timeout(500)  # four steps at the usual pace
+    live.page.clock.run_for(500)  # four steps at the usual pace
     assert live.state["row"] == 37
+    live.page.clock.run_for(500)
+    assert live.state["row"] == 38
 
 
 def test_table_holds_the_values_around_the_cursor(show):

@@ -6,12 +6,6 @@ import logging
 import book_checks
 import book_pages
 import pytest
-from bs4 import BeautifulSoup
-
-
-@pytest.fixture
-def soup(page_path, site):
-    return BeautifulSoup((site / page_path).read_text("utf-8"), "html.parser")
 
 
 def test_every_link_leads_somewhere(site):

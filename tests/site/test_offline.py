@@ -9,24 +9,31 @@ FONTS = {".woff", ".woff2", ".ttf", ".otf"}
 PAGE_WEIGHT_LIMIT = 2_500_000  # bytes, uncompressed, without fonts
 FIRST_PAGE = "chapters/00_start_here.html"
 
+everywhere = pytest.mark.opened("light", "dark", "disk")
 
+
+@everywhere
 def test_no_request_leaves_the_machine(visit):
     own = (visit.origin, "data:", "blob:")
     assert [url for url in visit.requests if not url.startswith(own)] == []
 
 
+@everywhere
 def test_every_file_arrives(visit):
     assert visit.failures == []
 
 
+@everywhere
 def test_console_is_quiet(visit):
     assert visit.console == []
 
 
+@everywhere
 def test_nothing_throws(visit):
     assert visit.thrown == []
 
 
+@everywhere
 def test_every_formula_is_typeset(visit):
     assert visit.facts["untypeset"] == []
 
@@ -41,10 +48,12 @@ def test_formulas_are_typeset_whichever_part_arrives_last(last, site, site_url, 
     assert page.locator("mjx-container").count() == page.locator(".math").count() > 0
 
 
+@everywhere
 def test_every_heatmap_comes_alive(visit):
     assert visit.facts["dead"] == []
 
 
+@everywhere
 def test_page_stays_light(visit):
     """The bytes of a first load as they lie on the disk: the same on every machine."""
     sizes = {

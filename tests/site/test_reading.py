@@ -17,11 +17,9 @@ TOO_WIDE = """() => {
 }"""
 
 
-def test_no_sideways_scrolling_on_a_phone(page_path, site_url, new_page, settle):
-    page = new_page(width=360, height=740)
-    page.goto(f"{site_url}/{page_path}")
-    settle(page)
-    assert page.evaluate(TOO_WIDE) == []
+@pytest.mark.opened("phone")
+def test_no_sideways_scrolling_on_a_phone(visit):
+    assert visit.page.evaluate(TOO_WIDE) == []
 
 
 @pytest.mark.parametrize("scheme", ["http", "file"])
@@ -126,11 +124,9 @@ def test_theme_switch_changes_the_page_and_is_remembered(site_url, new_page, set
     assert (page.evaluate(THEME), page.evaluate(GROUND)) == ("dark", dark)
 
 
-def test_no_light_card_around_a_heatmap_in_the_dark(heatmap_path, site_url, new_page, settle):
-    page = new_page("dark")
-    page.goto(f"{site_url}/{heatmap_path}")
-    settle(page)
-    cards = page.evaluate(
+@pytest.mark.opened("dark", of="heatmap")
+def test_no_light_card_around_a_heatmap_in_the_dark(visit):
+    cards = visit.page.evaluate(
         "[...document.querySelectorAll('.simplellm-heatmap')]"
         ".map(h => getComputedStyle(h.parentElement).backgroundColor)"
     )
@@ -140,38 +136,37 @@ def test_no_light_card_around_a_heatmap_in_the_dark(heatmap_path, site_url, new_
 # ---- taking it along
 
 
-def test_source_downloads_as_committed(chapter_path, site_url, new_page, settle, source_of):
-    page = new_page()
-    page.goto(f"{site_url}/{chapter_path}")
-    settle(page)
-    page.locator(".dropdown-download-buttons button").first.click()
-    with page.expect_download() as waiting:
-        page.locator("a.btn-download-source-button").click()
-    source = source_of(chapter_path)
+@pytest.mark.opened("light", of="chapter")
+def test_source_downloads_as_committed(visit, source_of):
+    button = visit.page.locator(".dropdown-download-buttons button").first
+    button.click()
+    with visit.page.expect_download() as waiting:
+        visit.page.locator("a.btn-download-source-button").click()
+    if button.get_attribute("aria-expanded") == "true":
+        button.click()  # closed again
+    source = source_of(visit.path)
     assert waiting.value.suggested_filename == source.name
     assert waiting.value.path().read_bytes() == source.read_bytes()
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-def test_paper_shows_pictures_for_heatmaps(theme, heatmap_path, site_url, new_page):
-    page = printed(f"{site_url}/{heatmap_path}", new_page(theme, width=760))
-    for heatmap in page.locator(".simplellm-heatmap").all():
+@pytest.mark.opened("light", "dark", of="heatmap")
+def test_paper_shows_pictures_for_heatmaps(paper):
+    for heatmap in paper.locator(".simplellm-heatmap").all():
         assert heatmap.locator("img").first.is_visible()
         controls = "canvas:visible, input:visible, select:visible, button:visible"
         assert heatmap.locator(controls).count() == 0
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-def test_paper_is_white_and_without_the_frame(theme, page_path, site_url, new_page):
-    page = printed(f"{site_url}/{page_path}", new_page(theme, width=760))
-    assert page.evaluate(GROUND) in ("rgb(255, 255, 255)", "rgba(0, 0, 0, 0)")
+@pytest.mark.opened("light", "dark")
+def test_paper_is_white_and_without_the_frame(paper):
+    assert paper.evaluate(GROUND) in ("rgb(255, 255, 255)", "rgba(0, 0, 0, 0)")
     frame = ".bd-sidebar-primary, .bd-sidebar-secondary, .bd-header-article, .copybtn"
-    assert [part for part in page.locator(frame).all() if part.is_visible()] == []
+    assert [part for part in paper.locator(frame).all() if part.is_visible()] == []
 
 
-def test_paper_shows_what_folds_hide(page_path, site_url, new_page):
-    page = printed(f"{site_url}/{page_path}", new_page(width=760))
-    hidden = page.evaluate(
+@pytest.mark.opened("light")
+def test_paper_shows_what_folds_hide(paper):
+    hidden = paper.evaluate(
         """[...document.querySelectorAll('details.admonition')].filter(
             d => ![...d.children].some(c => c.tagName !== 'SUMMARY' && c.offsetHeight > 0
                 && c.checkVisibility({contentVisibilityAuto: true}))
@@ -180,27 +175,18 @@ def test_paper_shows_what_folds_hide(page_path, site_url, new_page):
     assert hidden == []
 
 
-def printed(address, page):
-    page.goto(address)
-    page.wait_for_load_state("load")
-    page.emulate_media(media="print")
-    return page
-
-
 # ---- without JavaScript
 
 
-def test_page_reads_without_javascript(page_path, site_url, new_page):
-    page = new_page(java_script_enabled=False)
-    page.goto(f"{site_url}/{page_path}")
-    assert page.locator("h1:visible").count() == 1
-    if page_path not in ("search.html", "genindex.html"):  # which have no text of their own
-        assert len(page.locator("article").inner_text()) > 200
+@pytest.mark.opened("plain")
+def test_page_reads_without_javascript(visit):
+    assert visit.page.locator("h1:visible").count() == 1
+    if visit.path not in ("search.html", "genindex.html"):  # which have no text of their own
+        assert len(visit.page.locator("article").inner_text()) > 200
 
 
-def test_heatmaps_are_pictures_without_javascript(heatmap_path, site_url, new_page):
-    page = new_page(java_script_enabled=False)
-    page.goto(f"{site_url}/{heatmap_path}")
-    for heatmap in page.locator(".simplellm-heatmap").all():
+@pytest.mark.opened("plain", of="heatmap")
+def test_heatmaps_are_pictures_without_javascript(visit):
+    for heatmap in visit.page.locator(".simplellm-heatmap").all():
         assert heatmap.locator("img").first.bounding_box()["height"] > 50
         assert heatmap.inner_text().strip(), "the key numbers"
