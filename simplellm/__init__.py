@@ -6,6 +6,7 @@ imported where it is used, because it needs matplotlib as well.
 
 from .input_embedding import InputEmbedding
 from .learned_positional_embedding import LearnedPositionalEmbedding
+from .model import SimpleLLM, SimpleLLMConfig
 from .positional_encoding import PositionalEncoding
 from .positions import positions_from_mask
 from .sinusoids import (
@@ -16,6 +17,7 @@ from .sinusoids import (
     wavelengths,
 )
 from .token_embedding import TokenEmbedding
+from .vocabulary import Vocabulary
 
 __version__ = "0.1.0"
 
@@ -23,7 +25,10 @@ __all__ = [
     "InputEmbedding",
     "LearnedPositionalEmbedding",
     "PositionalEncoding",
+    "SimpleLLM",
+    "SimpleLLMConfig",
     "TokenEmbedding",
+    "Vocabulary",
     "frequencies",
     "offset_kernel",
     "positions_from_mask",

@@ -1,0 +1,152 @@
+"""Rotary turns, ALiBi's slopes and T5's buckets, against derivations that share no code."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from simplellm.relative_positions import (
+    RelativePositionBias,
+    alibi_bias,
+    alibi_slopes,
+    rotary_turns,
+    rotate,
+)
+
+quick = settings(max_examples=40, deadline=None, database=None)
+
+
+# -- rotary ----------------------------------------------------------------------------------------
+
+
+@quick
+@given(position=st.integers(0, 100_000), half=st.integers(1, 8))
+def test_each_pair_is_turned_by_its_frequency_times_the_position(position: int, half: int) -> None:
+    head_dim = 2 * half
+    x = torch.randn(head_dim, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    turned = rotate(x, rotary_turns(torch.tensor(position), head_dim))
+    for i in range(half):
+        angle = position * 10_000 ** (-2 * i / head_dim)
+        a, b = x[2 * i].item(), x[2 * i + 1].item()
+        want = (
+            a * math.cos(angle) - b * math.sin(angle),
+            a * math.sin(angle) + b * math.cos(angle),
+        )
+        assert turned[2 * i : 2 * i + 2].tolist() == pytest.approx(want, abs=1e-9)
+
+
+@quick
+@given(p=st.integers(0, 5000), q=st.integers(0, 5000), shift=st.integers(-5000, 5000))
+def test_the_score_of_two_turned_vectors_depends_on_their_distance_only(
+    p: int, q: int, shift: int
+) -> None:
+    generator = torch.Generator().manual_seed(1)
+    query, key = torch.randn(2, 16, dtype=torch.float64, generator=generator)
+
+    def score(a: int, b: int) -> float:
+        turns = rotary_turns(torch.tensor([a, b]), 16)
+        return float(rotate(query, turns[0]) @ rotate(key, turns[1]))
+
+    assert score(p, q) == pytest.approx(score(p + shift, q + shift), abs=1e-9)
+
+
+def test_position_zero_is_not_turned() -> None:
+    x = torch.randn(2, 4, 3, 8)
+    assert torch.equal(rotate(x, rotary_turns(torch.zeros(3, dtype=torch.int64), 8)), x)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float32, torch.float64])
+def test_rotation_keeps_the_dtype_and_rounds_once(dtype: torch.dtype) -> None:
+    x = torch.randn(3, 8, generator=torch.Generator().manual_seed(2)).to(dtype)
+    turns = rotary_turns(torch.tensor([0, 700, 1999]), 8)
+    exact = rotate(x.double(), turns)
+    turned = rotate(x, turns)
+    assert turned.dtype == dtype
+    allowed = torch.finfo(dtype).eps * 4 + 1e-6 * (dtype == torch.float32)
+    assert (turned.double() - exact).abs().max() <= allowed
+
+
+def test_an_odd_head_is_refused_by_name() -> None:
+    with pytest.raises(ValueError, match="head_dim must be even, got 7"):
+        rotary_turns(torch.tensor([0]), 7)
+
+
+# -- ALiBi -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("n_heads", "exponents"),
+    [
+        (1, [8]),
+        (2, [4, 8]),
+        (4, [2, 4, 6, 8]),
+        (8, [1, 2, 3, 4, 5, 6, 7, 8]),
+        # Not a power of two: those of 4 heads, then the first and third of 8.
+        (6, [2, 4, 6, 8, 1, 3]),
+        (3, [4, 8, 2]),
+    ],
+)
+def test_the_slopes_are_those_of_the_paper(n_heads: int, exponents: list[float]) -> None:
+    assert alibi_slopes(n_heads).tolist() == [2.0**-e for e in exponents]
+
+
+def test_the_penalty_grows_by_the_slope_with_each_position() -> None:
+    distance = torch.tensor([[[0, 1, 7], [3, 2, 9]]])
+    bias = alibi_bias(distance, 4)
+    assert bias.shape == (1, 4, 2, 3)
+    for head, slope in enumerate((2**-2, 2**-4, 2**-6, 2**-8)):
+        assert torch.equal(bias[0, head], -slope * distance[0].float())
+
+
+# -- T5 --------------------------------------------------------------------------------------------
+
+
+@quick
+@given(
+    distance=st.integers(-50, 5000),
+    half=st.integers(1, 24),
+    reach=st.integers(1, 500),
+)
+def test_a_bucket_is_the_formula_of_the_paper(distance: int, half: int, reach: int) -> None:
+    n_buckets, max_distance = 2 * half, half + reach
+    n = max(distance, 0)
+    if n < half:
+        want = n
+    else:
+        steps = half * math.log(n / half) / math.log(max_distance / half)
+        # Just at a bound the logarithm may fall on either side of a whole number.
+        if abs(steps - round(steps)) < 1e-9:
+            steps = round(steps)
+        want = min(half + math.floor(steps), n_buckets - 1)
+    bias = RelativePositionBias(2, n_buckets=n_buckets, max_distance=max_distance)
+    assert int(bias.buckets(torch.tensor(distance))) == want
+
+
+def test_each_distance_is_given_the_number_of_its_bucket() -> None:
+    bias = RelativePositionBias(3, n_buckets=8, max_distance=20)
+    with torch.no_grad():
+        bias.embedding.weight.copy_(torch.arange(24.0).reshape(8, 3))
+    out = bias(torch.tensor([[[0, 1], [3, 500]]]))
+    assert out.shape == (1, 3, 2, 2)
+    assert out[0, :, 0, 0].tolist() == [0.0, 1.0, 2.0]  # bucket 0, one number per head
+    assert out[0, :, 1, 1].tolist() == [21.0, 22.0, 23.0]  # the last bucket
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"n_buckets": 7}, "n_buckets must be even, got 7"),
+        (
+            {"n_buckets": 32, "max_distance": 16},
+            "max_distance must be more than n_buckets / 2 = 16",
+        ),
+        ({"n_buckets": 0}, "n_buckets must be at least 1, got 0"),
+    ],
+)
+def test_buckets_that_cannot_be_are_refused(options: dict[str, int], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        RelativePositionBias(4, **options)
