@@ -7,6 +7,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from book_address import front_head
 from sphinx.util import logging
 
 log = logging.getLogger(__name__)
@@ -103,7 +104,7 @@ FRONT_DOOR = """\
 <head>
 <meta charset="utf-8">
 <title>{title}</title>
-<link rel="icon" href="_static/favicon.svg">
+{head}<link rel="icon" href="_static/favicon.svg">
 <meta http-equiv="refresh" content="0; url={first}">
 </head>
 <body><main><h1>{title}</h1><a href="{first}">Start here</a></main></body>
@@ -114,7 +115,11 @@ FRONT_DOOR = """\
 def write_the_front_door(app, exception):
     """The stock redirect has no title, language or favicon; the last costs a 404."""
     if exception is None and app.builder.name == "html":
-        page = FRONT_DOOR.format(title=app.config.html_title, first=f"{app.config.root_doc}.html")
+        page = FRONT_DOOR.format(
+            title=app.config.html_title,
+            head=front_head(app.config),
+            first=f"{app.config.root_doc}.html",
+        )
         Path(app.outdir, "index.html").write_text(page, encoding="utf-8")
 
 

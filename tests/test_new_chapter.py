@@ -51,7 +51,8 @@ def files(tree: Path) -> dict[str, bytes]:
 def trees(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, bytes]]:
     """A copy of what the scaffold reads and writes, with a chapter made in it; as it was before."""
     tree = tmp_path_factory.mktemp("tree")
-    for name in ("chapters", "tools", "tests/sanitize.cfg", "_toc.yml", "pyproject.toml"):
+    folders, settings = ("chapters", "tools"), ("_config.yml", "_toc.yml", "pyproject.toml")
+    for name in (*folders, *settings, "tests/sanitize.cfg"):
         (tree / name).parent.mkdir(exist_ok=True)
         copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
         copy(ROOT / name, tree / name)

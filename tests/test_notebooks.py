@@ -16,7 +16,9 @@ import pytest
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
+from tools import install_cell
 from tools import notebook_rules as rules
+from tools.address import read_address
 from tools.prose_numbers import Evidence, evidence_of, unsupported
 
 CHAPTERS = sorted(
@@ -189,7 +191,8 @@ def test_rule_accepts(name: str) -> None:
 
 
 def test_no_rule_goes_untried() -> None:
-    names = {rule.__name__ for rule in rules.RULES} - {"heatmaps_current"}  # tried below
+    tried_below = {"described", "installs", "heatmaps_current"}
+    names = {rule.__name__ for rule in rules.RULES} - tried_below
     assert names == set(GOOD) == {name for name, _, _ in BROKEN}
 
 
@@ -202,6 +205,59 @@ def test_stored_widget_state_is_caught() -> None:
 def test_problems_name_the_cell_as_a_reader_counts() -> None:
     notebook = book(new_markdown_cell("# One"), code(), new_markdown_cell("It is 0.417."))
     assert rules.numbers_in_prose(notebook)[0].startswith("cell 3: 0.417 in “…It is 0.417.…”")
+
+
+# ---- descriptions, and the install cell ----------------------------------------------------------
+
+
+def test_no_two_chapters_have_one_description() -> None:
+    notebooks = [nbformat.read(path, as_version=4) for path in CHAPTERS]
+    texts = [notebook.metadata.myst.html_meta.description for notebook in notebooks]
+    assert len(set(texts)) == len(texts)
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("d" * 50, None),
+        ("d" * 160, None),
+        ("d" * 49, "has 49 characters"),
+        ("d" * 161, "has 161 characters; it must be one line of 50 to 160"),
+        ("two\nlines" * 8, "one line"),
+        (None, "no myst: {html_meta: {description: …}}"),
+    ],
+)
+def test_description_is_one_line_of_50_to_160_characters(
+    text: str | None, problem: str | None
+) -> None:
+    notebook = book(code())
+    if text is not None:
+        notebook.metadata["myst"] = {"html_meta": {"description": text}}
+    found = rules.described(notebook)
+    assert (problem in found[0]) if problem else (found == [])
+
+
+def package_user() -> NotebookNode:
+    notebook = book(new_markdown_cell("# A"), code("import simplellm"))
+    install_cell.write(notebook, read_address(rules.ROOT))
+    return notebook
+
+
+def test_install_cell_of_today_passes() -> None:
+    assert rules.installs(package_user()) == []
+    assert rules.installs(book(code("import math"))) == []  # nothing to install
+
+
+def test_install_cell_that_is_not_today_s_is_caught() -> None:
+    edited, shown, moved, gone = (package_user() for _ in range(4))
+    edited.cells[1].source += "\nx = 1"
+    shown.cells[1].metadata["tags"] = []
+    moved.cells.append(moved.cells.pop(1))
+    del gone.cells[1]
+    for notebook in (edited, shown, moved, gone):
+        assert rules.installs(notebook) == [
+            "cell 2 is not the install cell of today; run make refresh"
+        ]
 
 
 # ---- heatmaps are today's ------------------------------------------------------------------------

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 import sys
+import tarfile
 import tomllib
 import zipfile
 from itertools import chain
@@ -13,38 +15,63 @@ from pathlib import Path
 import pytest
 
 import simplellm
+from tools.address import read_address
 
 ROOT = Path(__file__).parent.parent
 PINNED = re.compile(r"^([A-Za-z0-9._-]+)==([^\s;#]+)", re.MULTILINE)
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("wheel")
+def distributions(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """The source distribution, and the wheel made from it: so it holds what a wheel needs."""
+    folder = tmp_path_factory.mktemp("distributions")
     # From a copy: building in place would leave build/ in the tree, and take stale files from it.
     source = folder / "source"
     source.mkdir()
-    for name in ("pyproject.toml", *(p.relative_to(ROOT) for p in ROOT.glob("simplellm/**/*"))):
-        path = ROOT / name
-        if path.is_file() and "__pycache__" not in path.parts:
-            (source / name).parent.mkdir(parents=True, exist_ok=True)
-            (source / name).write_bytes(path.read_bytes())
-    command = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation"]
-    command += ["--disable-pip-version-check", "--quiet", "-w", str(folder), str(source)]
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        (source / name).write_bytes((ROOT / name).read_bytes())
+    left_behind = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(ROOT / "simplellm", source / "simplellm", ignore=left_behind)
+    command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(folder)]
+    done = subprocess.run([*command, str(source)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (archive,) = folder.glob("*.tar.gz")
+    (wheel,) = folder.glob("*.whl")
+    return archive, wheel
+
+
+@pytest.fixture(scope="module")
+def wheel(distributions: tuple[Path, Path]) -> Path:
+    return distributions[1]
+
+
+def test_both_distributions_pass_twine_check(distributions: tuple[Path, Path]) -> None:
+    command = [sys.executable, "-m", "twine", "check", "--strict", *map(str, distributions)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-    (path,) = folder.glob("*.whl")
-    return path
+    assert done.stdout.count("PASSED") == 2, done.stdout
 
 
-def test_wheel_holds_every_file_of_the_package_and_nothing_else(wheel: Path) -> None:
-    held = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
-    wanted = {
+def test_source_distribution_holds_the_package_its_readme_and_its_licence(
+    distributions: tuple[Path, Path],
+) -> None:
+    with tarfile.open(distributions[0]) as archive:
+        held = {name.partition("/")[2] for name in archive.getnames()}
+    assert package_files() | {"pyproject.toml", "README.md", "LICENSE"} <= held
+
+
+def package_files() -> set[str]:
+    """Every file of the package, as a path below the repository."""
+    return {
         path.relative_to(ROOT).as_posix()
         for path in (ROOT / "simplellm").rglob("*")
         if path.is_file() and "__pycache__" not in path.parts
     }
-    assert held == wanted
+
+
+def test_wheel_holds_every_file_of_the_package_and_nothing_else(wheel: Path) -> None:
+    held = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
+    assert held == package_files()
     assert {"simplellm/heatmap.js", "simplellm/heatmap.css", "simplellm/py.typed"} <= held
 
 
@@ -54,6 +81,12 @@ def test_wheel_says_what_it_is(wheel: Path) -> None:
     metadata = archive.read(name).decode()
     assert f"\nVersion: {simplellm.__version__}\n" in metadata
     assert "\nRequires-Python: >=3.11\n" in metadata
+    assert "\nLicense-Expression: BSD-3-Clause\n" in metadata
+    assert "\nLicense-File: LICENSE\n" in metadata
+    address = read_address(ROOT)
+    urls = dict(re.findall(r"\nProject-URL: (\w+), (\S+)", metadata))
+    assert urls.get("Repository", "") == address.repository, "run make refresh"
+    assert urls.get("Documentation", "") == address.site, "run make refresh"
     required = re.findall(r"\nRequires-Dist: (\S+)(?=\n)", metadata)  # those without an extra
     assert sorted(re.split(r"[<>=]", name)[0] for name in required) == ["numpy", "torch"]
 

@@ -29,6 +29,11 @@ IN_CONTENTS = re.compile(r"(?P<indent>\s*)- file: chapters/(?P<number>\d\d)_")
 
 # ---- the page ------------------------------------------------------------------------------------
 
+# For search engines and link previews; 50 to 160 characters, and no other page's.
+DESCRIPTION = (
+    "@title@: how far apart two rows of a sinusoidal encoding stand, measured on every pair."
+)
+
 # (kind, source, metadata) for each cell; @title@ and @slug@ are filled in.
 CELLS: list[tuple[str, str, dict[str, Any]]] = [
     (
@@ -335,9 +340,11 @@ The encoding is defined in section 3.5 of {cite:t}`@slug@-vaswani2017attention`.
 
 
 def page(slug: str, title: str) -> NotebookNode:
-    """Return the new chapter, not yet executed."""
+    """Return the new chapter, not yet executed and still without its install cell."""
     make = {"markdown": new_markdown_cell, "code": new_code_cell}
+    description = DESCRIPTION.replace("@title@", title)
     return new_notebook(
+        metadata={"myst": {"html_meta": {"description": description}}},
         cells=[
             make[kind](
                 source.strip().replace("@slug@", slug).replace("@title@", title),
@@ -345,7 +352,7 @@ def page(slug: str, title: str) -> NotebookNode:
                 metadata=metadata,
             )
             for number, (kind, source, metadata) in enumerate(CELLS, 1)
-        ]
+        ],
     )
 
 
@@ -414,7 +421,10 @@ def create(root: Path, name: str, title: str) -> int:
     write_atomically(contents, listed.encode())
     say("chapter", f"added chapters/{name}.ipynb, executed, and its line in _toc.yml")
     if run([sys.executable, "tools/notebook_rules.py", str(path)], cwd=root):
-        say("chapter", "the page breaks the rules above; is there a number in the title?")
+        say(
+            "chapter",
+            "the page breaks the rules above; is there a number in the title, or is it very long?",
+        )
         return 1
     say("chapter", "next: make lab, and fill it as CONTRIBUTING.md says")
     return 0

@@ -23,11 +23,14 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import nbformat
 from nbformat import NotebookNode
 
+from tools import install_cell
+from tools.address import read_address
 from tools.common import ROOT
 from tools.prose_numbers import evidence_of, unsupported
 
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 PICTURES = ("image/png", "image/jpeg", "image/svg+xml", "image/gif")
+DESCRIPTION = range(50, 161)  # characters: search engines and link previews show about as many
 SHORTEST_ALT = 20  # characters; less cannot say what a seeing reader takes from a picture
 
 
@@ -335,6 +338,43 @@ def settled(notebook: NotebookNode) -> list[str]:
     return problems
 
 
+# ---- what stands around a chapter ----------------------------------------------------------------
+
+
+def described(notebook: NotebookNode) -> list[str]:
+    """The notebook's metadata describe it in a sentence, for search engines and link previews.
+
+    It stands where MyST looks for it, myst: {html_meta: {description: …}}, and Sphinx puts it into
+    the head of the page.
+    """
+    node: object = notebook.metadata
+    for key in ("myst", "html_meta", "description"):
+        node = node.get(key) if isinstance(node, dict) else None
+    if not isinstance(node, str):
+        return ["its metadata have no myst: {html_meta: {description: …}}"]
+    if len(node) not in DESCRIPTION or node != " ".join(node.split()):
+        return [
+            f"its description has {len(node)} characters; it must be one line of "
+            f"{DESCRIPTION.start} to {DESCRIPTION.stop - 1}"
+        ]
+    return []
+
+
+def installs(notebook: NotebookNode) -> list[str]:
+    """The first code cell is today's install cell, if the notebook imports the package."""
+    if not install_cell.is_needed(notebook):
+        return []
+    number, first = next(code_cells(notebook))
+    wanted = install_cell.source(read_address(ROOT))
+    if (first.get("id"), first.source, tags(first)) != (
+        install_cell.ID,
+        wanted,
+        {install_cell.TAG},
+    ):
+        return [f"cell {number} is not the install cell of today; run make refresh"]
+    return []
+
+
 # ---- true ----------------------------------------------------------------------------------------
 
 
@@ -411,6 +451,8 @@ RULES: list[Callable[[NotebookNode], list[str]]] = [
     no_unstable_calls,
     no_widget_state,
     settled,
+    described,
+    installs,
     numbers_in_prose,
     heatmaps_current,
 ]

@@ -2,6 +2,9 @@
 
     python tools/refresh.py [NOTEBOOK ...]        (without names: all of chapters/)
 
+Before it is executed, a notebook that imports simplellm gets today's install cell. Without names,
+the address of the repository is also written wherever else it stands (tools/address.py).
+
 What is written depends on the notebook's cells and their results alone: no times, no versions of
 the day, no random ids. So a second run gives the same bytes, and a diff shows what really changed.
 (Only a cell tagged nbval-ignore-output may differ: it is tagged because its numbers vary.)
@@ -12,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import itertools
 import json
 import os
 import re
@@ -32,6 +36,8 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from traitlets import Instance
 
+from tools import install_cell
+from tools.address import WRITTEN, Address, read_address
 from tools.common import CELL_TIMEOUT, ROOT, main_guard, say, seconds_since, write_atomically
 
 WORKERS = 2  # every notebook computes on one thread, and a small laptop has two cores
@@ -173,12 +179,13 @@ def normalise(notebook: nbformat.NotebookNode) -> None:
                 data[WIDGET_VIEW]["model_id"] = models.setdefault(model, f"{len(models):032x}")
 
 
-def refresh(path: Path) -> tuple[str, bool]:
+def refresh(path: Path, address: Address) -> tuple[str, bool]:
     """Execute one notebook and rewrite it where it changed: (a line to print, whether it ran)."""
     start = time.monotonic()
     name = os.path.relpath(path)
     try:
         notebook = read(path)
+        install_cell.write(notebook, address)
         execute(notebook, path.resolve().parent, name)
         normalise(notebook)
         nbformat.validate(notebook)
@@ -191,6 +198,17 @@ def refresh(path: Path) -> tuple[str, bool]:
         return f"unchanged {name} ({seconds_since(start)})", True
     write_atomically(path, new)
     return f"rewritten {name} ({seconds_since(start)})", True
+
+
+def write_address(root: Path, address: Address) -> None:
+    """Write the address into the files that name it and are no notebooks."""
+    for name, rewrite in WRITTEN.items():
+        path = root / name
+        old = path.read_text(encoding="utf-8")
+        new = rewrite(old, address)
+        if new != old:
+            write_atomically(path, new.encode())
+            say("refresh", f"rewritten {name}: the address in _config.yml has changed")
 
 
 def prepare_worker(profile: str) -> None:
@@ -206,7 +224,8 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("notebooks", nargs="*", type=Path)
-    paths = parser.parse_args().notebooks or sorted(
+    named = parser.parse_args().notebooks
+    paths = named or sorted(
         path
         for path in (ROOT / "chapters").rglob("*.ipynb")
         if ".ipynb_checkpoints" not in path.parts
@@ -214,13 +233,19 @@ def main() -> int:
     missing = [str(path) for path in paths if not path.is_file()]
     if missing:
         raise SystemExit(f"no such notebook: {', '.join(missing)}")
+    try:
+        address = read_address(ROOT)
+    except ValueError as error:
+        raise SystemExit(str(error)) from None
+    if not named:
+        write_address(ROOT, address)
     say("refresh", f"executing {len(paths)} notebook(s), {WORKERS} at a time")
     failed = 0
     with (
         tempfile.TemporaryDirectory() as profile,
         ProcessPoolExecutor(WORKERS, initializer=prepare_worker, initargs=(profile,)) as workers,
     ):
-        for line, ran in workers.map(refresh, paths):
+        for line, ran in workers.map(refresh, paths, itertools.repeat(address)):
             say("refresh", line)
             failed += not ran
     if failed:
