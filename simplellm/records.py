@@ -114,13 +114,13 @@ class Record:
 
 
 def settings_key(settings: Mapping[str, Any]) -> str:
-    """Hash settings to 12 hexadecimal digits, whatever their order.
+    """Hash settings to 16 hexadecimal digits, whatever their order.
 
     Args:
         settings: Plain JSON values by name; a tuple counts as the list that JSON makes of it.
 
     Returns:
-        The first 12 digits of the SHA-256 of the settings as compact JSON.
+        The first 16 digits of the SHA-256 of the settings as JSON with sorted names.
 
     Raises:
         TypeError, ValueError: If JSON cannot hold a value.
@@ -129,9 +129,10 @@ def settings_key(settings: Mapping[str, Any]) -> str:
         >>> settings_key({"seed": 1, "lr": 0.1}) == settings_key({"lr": 0.1, "seed": 1})
         True
         >>> settings_key({"seed": 1, "lr": 0.1})
-        'bf579a3899ac'
+        '2ccbe222bdf95db8'
     """
-    return hashlib.sha256(_compact(dict(settings)).encode()).hexdigest()[:12]
+    text = json.dumps(dict(settings), sort_keys=True, allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def make_record(run: RunLike | Mapping[str, Any], result: Mapping[str, Any]) -> Record:

@@ -872,6 +872,9 @@ def main(
         if options.command == "run":
             return _run(chosen, train, options)
         records, place = _records_of(options.out)
+    except KeyboardInterrupt:  # before the first run, or a second time while records are gathered
+        print("interrupted; run the same command again to go on", file=sys.stderr)
+        return 130
     except (SweepError, ValueError, FileNotFoundError) as error:
         print(error, file=sys.stderr)
         return 2
