@@ -2,6 +2,7 @@
 #
 # PYTHON         the Python to set up with; the one in .venv where there is one, else python3
 # PORT           where `make serve` puts the book on this machine
+# OUT            where `make sweep` puts its records; simplellm/results is what the book reads
 # CHROMIUM       the browser of the browser tests; else the first one found on PATH
 # TORCH_INDEX_URL  a package index for PyTorch alone (on Linux the default build brings CUDA, several
 #                GB; the install page of PyTorch names the index of the CPU build)
@@ -10,10 +11,11 @@ ifndef PYTHON
 PYTHON := $(shell test -x .venv/bin/python && echo .venv/bin/python || echo python3)
 endif
 PORT ?= 8000
+OUT ?= sweep-results
 VENV := .venv/bin/python
 NEED_PYTHON = command -v "$(PYTHON)" >/dev/null || { echo "$(PYTHON) was not found. Install Python 3.11 or newer, or name one you have: make ... PYTHON=python3.12"; exit 1; }; "$(PYTHON)" tools/python_version.py
 
-.PHONY: help setup serve book lab chapter refresh test bench clean
+.PHONY: help setup serve book lab chapter refresh test sweep bench clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
@@ -44,6 +46,9 @@ refresh: setup ## Re-execute and rewrite all chapters (or NB="chapters/a.ipynb .
 
 test: setup ## Run every check, and say at the end which failed (ONLY=unit,browser for some)
 	@$(VENV) tools/run_tests.py $(ONLY)
+
+sweep: setup ## Train the book's experiments again into OUT=sweep-results; a second call resumes
+	@$(VENV) -m simplellm.sweep run --out "$(OUT)"
 
 bench: setup ## Measure speed (reported, never asserted)
 	@$(VENV) tools/run_benchmarks.py

@@ -23,7 +23,7 @@ from .training import Run
 
 SEEDS = (0, 1, 2, 3, 4)
 SELECTION_SEED = 100  # data and initialisation that no reported run has
-RATES = (1e-3, 3e-3, 1e-2)
+RATES = (3e-3, 1e-2, 3e-2)
 
 MICROSCOPE: dict[str, Any] = {
     "d_model": 64,

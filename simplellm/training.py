@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import hashlib
 import json
 import math
 import time
@@ -25,6 +24,7 @@ from .checks import check_positive_int, check_positive_number
 from .corpus import aligned_windows, python_topics, random_windows, split_blocks
 from .learned_positional_embedding import LearnedPositionalEmbedding
 from .model import SimpleLLM, SimpleLLMConfig, next_token_loss
+from .records import settings_key
 from .sinusoids import sinusoidal_encoding
 from .tasks import task as make_task
 from .vocabulary import PAD, Vocabulary
@@ -122,8 +122,7 @@ class Run:
     @property
     def key(self) -> str:
         """A short name of these settings and no others: 16 hexadecimal digits."""
-        text = json.dumps(self.to_dict(), sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+        return settings_key(self.to_dict())
 
 
 @dataclass

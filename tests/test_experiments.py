@@ -56,7 +56,9 @@ def test_rates_are_chosen_on_a_seed_that_is_not_reported(name: str) -> None:
 
 def test_each_arm_is_given_the_rate_with_its_lowest_loss() -> None:
     experiment = EXPERIMENTS["copy"]
-    best = dict(zip(experiment.arms, (1e-3, 3e-3, 1e-2, 1e-3, 3e-3, 1e-2, 1e-3, 3e-3), strict=True))
+    slow, middle, fast = experiment.rates
+    chosen = (slow, middle, fast, slow, middle, fast, slow, middle)
+    best = dict(zip(experiment.arms, chosen, strict=True))
     fakes: list[Any] = [
         FakeRecord(run, 0.5 if run.lr == best[run.arm] else 0.9)
         for run in experiment.selection_runs()
@@ -69,15 +71,16 @@ def test_each_arm_is_given_the_rate_with_its_lowest_loss() -> None:
 def test_a_run_that_diverged_is_never_chosen(lost: float | None) -> None:
     experiment = EXPERIMENTS["copy"]
     fakes: list[Any] = [
-        FakeRecord(run, 9.0 if run.lr == 1e-3 else lost) for run in experiment.selection_runs()
+        FakeRecord(run, 9.0 if run.lr == experiment.rates[0] else lost)
+        for run in experiment.selection_runs()
     ]
-    assert set(experiment.chosen_rates(fakes).values()) == {1e-3}
+    assert set(experiment.chosen_rates(fakes).values()) == {experiment.rates[0]}
 
 
 def test_a_missing_selection_run_is_named() -> None:
     experiment = EXPERIMENTS["copy"]
     fakes: list[Any] = [FakeRecord(run, 1.0) for run in experiment.selection_runs()[1:]]
-    with pytest.raises(ValueError, match=r"copy has no record of .* 'none' at lr = 0\.001"):
+    with pytest.raises(ValueError, match=r"copy has no record of .* 'none' at lr = 0\.003"):
         experiment.final_runs(fakes)
 
 
