@@ -15,7 +15,7 @@ from cycler import cycler
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 
 from .palette import colors
@@ -32,6 +32,17 @@ SECOND = colors("second")[0]
 INK = colors("ink")[0]
 MUTED = colors("muted")[0]
 FAINT = colors("faint")[0]
+
+# Each position scheme looks the same in every figure. Absolute schemes are solid and those inside
+# attention dashed; markers differ too, so no figure needs its colours.
+SCHEMES: dict[str, dict[str, Any]] = {
+    "none": {"color": MUTED, "linestyle": ":", "marker": "x"},
+    "sinusoidal": {"color": FIRST, "linestyle": "-", "marker": "o"},
+    "learned": {"color": SECOND, "linestyle": "-", "marker": "s"},
+    "rope": {"color": FIRST, "linestyle": "--", "marker": "^"},
+    "alibi": {"color": SECOND, "linestyle": "--", "marker": "v"},
+    "t5": {"color": INK, "linestyle": "-.", "marker": "D"},
+}
 
 STYLE: dict[Any, Any] = {
     "figure.facecolor": "white",
@@ -54,6 +65,31 @@ STYLE: dict[Any, Any] = {
 def use_style() -> None:
     """Give every figure that pyplot draws from now on the look of the book."""
     matplotlib.rcParams.update(STYLE)
+
+
+def curve(
+    axes: Axes,
+    x: ArrayLike,
+    mean: ArrayLike,
+    half_width: ArrayLike,
+    label: str,
+    **style: Any,
+) -> None:
+    """Draw a mean over seeds as a line, and its interval as a band around it.
+
+    Args:
+        axes: Where to draw.
+        x: ``(n,)``.
+        mean, half_width: ``(n,)``, as `records.mean_and_interval` gives them.
+        label: For the legend. The name of a scheme brings that scheme's look with it.
+        style: What matplotlib's ``plot`` takes; wins over the scheme's look.
+    """
+    middle, half = np.asarray(mean, dtype=float), np.asarray(half_width, dtype=float)
+    look = {"markersize": 4.5, "linewidth": 1.4, **SCHEMES.get(label, {}), **style}
+    (line,) = axes.plot(np.asarray(x), middle, label=label, **look)
+    axes.fill_between(
+        np.asarray(x), middle - half, middle + half, color=line.get_color(), alpha=0.15, linewidth=0
+    )
 
 
 @cache

@@ -26,6 +26,7 @@ from typing import Any, Protocol
 
 import numpy
 import torch
+from numpy.typing import NDArray
 
 SCHEMA = 1  # counted up whenever a field is added, dropped or given another meaning
 DIGITS = 6
@@ -234,6 +235,48 @@ def load(experiment: str) -> list[Record]:
 def shipped_records() -> list[Record]:
     """Read all records that are shipped with the package."""
     return _read_files(_shipped_files())
+
+
+def final_scores(records: Iterable[Record], score: str) -> dict[str, NDArray[numpy.float64]]:
+    """What each arm of an experiment scored, seed by seed.
+
+    Args:
+        records: Those of one experiment, as `load` gives them; selection runs are left out.
+        score: Name of the score.
+
+    Returns:
+        For each arm ``(seeds,)``, or ``(seeds, …)`` where the score is a list; nan where nothing
+        was scored. Arms stand in the order in which they come, seeds in theirs.
+
+    Raises:
+        KeyError: If a record has no such score; the message lists those it has.
+        ValueError: If the records are of several experiments.
+
+    Example:
+        >>> accuracy = final_scores(load("extrapolation"), "accuracy")
+        >>> accuracy["learned"].shape
+        (5,)
+    """
+    found: dict[str, dict[int, Any]] = {}
+    experiments = set()
+    for record in records:
+        experiments.add(record.experiment)
+        if len(experiments) > 1:
+            raise ValueError(
+                f"records must be of one experiment, got {' and '.join(sorted(experiments))}."
+            )
+        if record.stage != "final":
+            continue
+        if score not in record.scores:
+            raise KeyError(
+                f"score must be one of {', '.join(sorted(record.scores))} in {record.experiment}, "
+                f"arm {record.arm!r}, got {score!r}."
+            )
+        found.setdefault(record.arm, {})[record.run["seed"]] = record.scores[score]
+    return {
+        arm: numpy.array([value for _, value in sorted(seeds.items())], dtype=numpy.float64)
+        for arm, seeds in found.items()
+    }
 
 
 def dump_records(records: Iterable[Record]) -> bytes:
