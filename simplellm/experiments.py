@@ -233,7 +233,7 @@ _EXPERIMENTS = (
     Experiment(
         name="scaling_text",
         title="What √d_model does on text: a larger table, a faster table, or both",
-        common={**_TEXT, "steps": 300},
+        common={**_TEXT, "steps": 200},
         arms={
             f"{kind}, {name}": {**arm, "model": {**arm["model"], "position": kind}}
             for kind in ("sinusoidal", "learned")
@@ -247,14 +247,14 @@ _EXPERIMENTS = (
             **_TEXT,
             "task_options": {"bpe": 1000},
             "model": {**MICROSCOPE, "position": "alibi"},
-            "steps": 300,
+            "steps": 200,
         },
         arms=_WHAT_SCALING_DOES,
     ),
     Experiment(
         name="tying",
         title="One table at both ends, or two",
-        common={**_TEXT, "task_options": {"bpe": 1000}, "steps": 400},
+        common={**_TEXT, "task_options": {"bpe": 1000}, "steps": 300},
         arms={
             f"{tied}, {kind}": {
                 "model": {**POSITION_ARMS[kind], "tie_weights": tied == "tied"},
@@ -282,7 +282,7 @@ _EXPERIMENTS = (
             "task_options": {"size": 20_000},
             "model": {**MICROSCOPE, **POSITION_ARMS["learned"], "block_dropout": 0.0},
             "windows": "aligned",
-            "steps": 600,
+            "steps": 500,
             "measures": {"test": {}, "shift": {}},
         },
         arms={
