@@ -206,6 +206,19 @@ def test_init_std_sets_the_token_tables_spread_only() -> None:
     assert layer.pos_embedding.embedding.weight.std().item() == pytest.approx(0.02, rel=0.02)
 
 
+@both_kinds
+def test_position_rms_is_the_size_that_position_rows_start_from(use_learned_pe: bool) -> None:
+    torch.manual_seed(0)
+    layer = InputEmbedding(50, 64, 300, 0.0, use_learned_pe, position_rms=0.3)
+    rows = layer(torch.zeros(1, 300, dtype=torch.int64)) - layer.token_embedding(
+        torch.tensor([[0]])
+    )
+    assert rows.square().mean().sqrt().item() == pytest.approx(0.3, rel=0.02)
+    layer.reset_parameters()
+    again = layer(torch.tensor([[0] * 300])) - layer.token_embedding(torch.tensor([[0]]))
+    assert again.square().mean().sqrt().item() == pytest.approx(0.3, rel=0.02)
+
+
 def test_special_tokens_are_ordinary_rows_by_default() -> None:
     layer = InputEmbedding(256, 64, 16, 0.0)
     assert layer.token_embedding.embedding.padding_idx is None

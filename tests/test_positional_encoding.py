@@ -89,6 +89,16 @@ def test_the_base_can_be_chosen() -> None:
     torch.testing.assert_close(PositionalEncoding(8, 16, base=500).pe[0], expected)
 
 
+@pytest.mark.parametrize("amplitude", [0.02 * math.sqrt(2), 0.5, 3.0])
+def test_the_amplitude_multiplies_every_row_before_it_is_rounded(amplitude: float) -> None:
+    module = PositionalEncoding(16, 10, amplitude=amplitude)
+    exact = amplitude * sinusoidal_encoding(torch.arange(40), 16)
+    assert torch.equal(module.pe[0], exact[:10].float())
+    longer = module(torch.zeros(1, 40, 16))
+    assert torch.equal(longer[0], exact.float())
+    assert module.pe.square().mean().sqrt().item() == pytest.approx(amplitude / math.sqrt(2))
+
+
 # -- 4. table accuracy ----------------------------------------------------------------------------
 
 
@@ -246,6 +256,16 @@ def test_a_checkpoint_with_another_base_is_refused(base: float, dtype: torch.dty
         message = refusal(PositionalEncoding(64, 128, dtype=own), saved.state_dict())
         assert "another base" in message
         assert "base = 10000" in message
+
+
+@pytest.mark.parametrize("amplitude", [0.02, 1.001, 2.0])
+def test_a_checkpoint_with_another_amplitude_is_refused(amplitude: float) -> None:
+    saved = PositionalEncoding(64, 128, amplitude=amplitude)
+    message = refusal(PositionalEncoding(64, 128), saved.state_dict())
+    assert "amplitude = 1 " in message
+    again = PositionalEncoding(64, 40, amplitude=amplitude)
+    again.load_state_dict(saved.state_dict())
+    assert torch.equal(again.pe, saved.pe[:, :40])
 
 
 @pytest.mark.parametrize(
@@ -668,6 +688,9 @@ def test_the_formula_compiles_without_a_graph_break(dynamic: bool | None) -> Non
         ((6, 10), {"base": math.inf}, ValueError, ["base", "inf", "finite"]),
         ((6, 10), {"base": math.nan}, ValueError, ["base", "nan", "finite"]),
         ((6, 10), {"base": None}, TypeError, ["base", "None", "NoneType", "number"]),
+        ((6, 10), {"amplitude": 0.0}, ValueError, ["amplitude", "0.0", "positive"]),
+        ((6, 10), {"amplitude": math.nan}, ValueError, ["amplitude", "nan", "finite"]),
+        ((6, 10), {"amplitude": "1"}, TypeError, ["amplitude", "'1'", "str", "number"]),
     ],
     ids=str,
 )

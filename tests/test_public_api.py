@@ -54,6 +54,8 @@ def test_the_version_can_be_read() -> None:
         ("input_embedding", "InputEmbedding"),
         ("sinusoids", "sinusoidal_encoding"),
         ("positions", "positions_from_mask"),
+        ("model", "SimpleLLM"),
+        ("vocabulary", "Vocabulary"),
     ],
 )
 def test_there_is_one_file_for_each_concept(module: str, name: str) -> None:
