@@ -238,7 +238,13 @@ def learning_rate(step: int, run: Run) -> float:
     return 0.1 + 0.9 * 0.5 * (1 + math.cos(math.pi * share))
 
 
-def fit(run: Run, *, progress: Progress | None = None, on_step: OnStep | None = None) -> Trained:
+def fit(
+    run: Run,
+    *,
+    progress: Progress | None = None,
+    on_step: OnStep | None = None,
+    stop: int | None = None,
+) -> Trained:
     """Train the model of a run.
 
     Args:
@@ -247,6 +253,8 @@ def fit(run: Run, *, progress: Progress | None = None, on_step: OnStep | None = 
             :func:`progress_bar` makes one that draws.
         on_step: Called before each step, and once after the last, with the step and the model:
             where a chapter takes its snapshots.
+        stop: Stop after this many steps, with the learning rates of the whole run: enough to see
+            that a run begins as its record says.
 
     Example:
         >>> run = Run(experiment="demo", arm="learned", task="token_back", batch=4,
@@ -270,7 +278,8 @@ def fit(run: Run, *, progress: Progress | None = None, on_step: OnStep | None = 
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: learning_rate(step, run))
     losses = []
     begin = time.perf_counter()
-    for step in range(run.steps):
+    steps = run.steps if stop is None else min(stop, run.steps)
+    for step in range(steps):
         if on_step is not None:
             on_step(step, model)
         ids, targets, positions = data.train_batch()
@@ -283,10 +292,10 @@ def fit(run: Run, *, progress: Progress | None = None, on_step: OnStep | None = 
         schedule.step()
         losses.append(loss.item())
         if progress is not None:
-            progress(step + 1, run.steps, losses[-1])
+            progress(step + 1, steps, losses[-1])
     seconds = time.perf_counter() - begin
     if on_step is not None:
-        on_step(run.steps, model)
+        on_step(steps, model)
     return Trained(run, model.eval(), losses, data, seconds)
 
 
