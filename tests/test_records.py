@@ -20,6 +20,7 @@ from simplellm.records import (
     Record,
     RecordError,
     dump_records,
+    final_scores,
     load,
     make_record,
     mean_and_interval,
@@ -380,6 +381,36 @@ def test_a_bad_argument_is_named_with_its_limit(call: Any, words: list[str]) -> 
         call()
     for word in words:
         assert word in str(caught.value)
+
+
+# -- scores by arm ---------------------------------------------------------------------------------
+
+
+def test_scores_are_gathered_by_arm_in_the_order_of_seeds() -> None:
+    def one(arm: str, seed: int, stage: str = "final") -> Record:
+        scores = {"loss": seed / 10, "curve": [seed, None]}
+        run = {**RUN, "arm": arm, "seed": seed, "stage": stage}
+        return make_record(run, {**RESULT, "scores": scores})
+
+    given = [one("b", 2), one("a", 1), one("b", 0), one("b", 100, "select"), one("b", 1)]
+    losses = final_scores(given, "loss")
+    assert {arm: values.tolist() for arm, values in losses.items()} == {
+        "b": [0.0, 0.1, 0.2],
+        "a": [0.1],
+    }
+    curves = final_scores(given, "curve")["b"]
+    assert curves.shape == (3, 2) and curves[:, 0].tolist() == [0.0, 1.0, 2.0]
+    assert numpy.isnan(curves[:, 1]).all()
+
+
+def test_a_score_that_was_not_measured_is_answered_with_those_that_were() -> None:
+    with pytest.raises(KeyError, match="score must be one of accuracy, at, by_length.*'speed'"):
+        final_scores([record()], "speed")
+
+
+def test_scores_of_two_experiments_are_not_mixed() -> None:
+    with pytest.raises(ValueError, match="of one experiment, got copy and sort"):
+        final_scores([record(), record(experiment="sort")], "accuracy")
 
 
 def test_a_record_cannot_be_changed() -> None:

@@ -1,0 +1,105 @@
+"""The records that the book's figures are drawn from: whole, current, and repeatable."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import simplellm
+from simplellm.experiments import EXPERIMENTS, SEEDS
+from simplellm.records import Record, final_scores, load, t_quantile
+from simplellm.training import Run, fit, train
+
+FOLDER = Path(simplellm.__file__).parent / "results"
+
+every_experiment = pytest.mark.parametrize("name", sorted(EXPERIMENTS))
+
+
+@cache
+def records(name: str) -> tuple[Record, ...]:
+    return tuple(load(name))
+
+
+def record(name: str, arm: str, seed: int = 0) -> Record:
+    (found,) = (r for r in records(name) if (r.stage, r.arm, r.run["seed"]) == ("final", arm, seed))
+    return found
+
+
+@pytest.fixture
+def one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+# -- whole and current -----------------------------------------------------------------------------
+
+
+@every_experiment
+def test_there_is_one_record_of_each_run_and_none_of_another(name: str) -> None:
+    experiment = EXPERIMENTS[name]
+    wanted = [*experiment.selection_runs(), *experiment.final_runs(records(name))]
+    assert Counter(r.key for r in records(name)) == Counter(run.key for run in wanted)
+
+
+def test_every_file_of_records_belongs_to_an_experiment() -> None:
+    assert {path.stem for path in FOLDER.glob("*.jsonl")} == set(EXPERIMENTS)
+
+
+def test_the_records_are_small() -> None:
+    assert sum(path.stat().st_size for path in FOLDER.glob("*.jsonl")) < 3_000_000
+
+
+@every_experiment
+def test_every_arm_has_a_finite_score_for_every_seed(name: str) -> None:
+    for arm, losses in final_scores(records(name), "loss").items():
+        assert losses.shape == (len(SEEDS),) and np.isfinite(losses).all(), arm
+
+
+# -- repeatable ------------------------------------------------------------------------------------
+
+SAMPLE = [
+    ("stripes", "learned"),
+    ("token_back", "rope"),
+    ("lookup", "sinusoidal"),
+    ("extrapolation", "learned, random offsets"),
+    ("addition", "t5"),
+    ("copy", "alibi"),
+    ("initialisation", "uniform"),
+    ("scaling", "learned, 1, scaled"),
+]
+
+
+@pytest.mark.usefixtures("one_thread")
+@pytest.mark.parametrize(("name", "arm"), SAMPLE)
+def test_the_first_fifty_steps_are_those_of_the_record(name: str, arm: str) -> None:
+    kept = record(name, arm)
+    if kept.run["task"] == "text" and not is_same_text(kept):
+        pytest.skip("another version of Python has another text in its help")
+    losses = fit(Run.from_dict(kept.run), stop=50).losses
+    begin, compared = 0, 0
+    for end, mean in kept.losses:
+        if end > 50:
+            break
+        # What differs between kinds of CPU is the last digits, and it grows with the steps.
+        assert np.mean(losses[begin:end]) == pytest.approx(mean, rel=2e-3), f"up to step {end}"
+        begin, compared = end, compared + 1
+    assert compared >= 3
+
+
+def is_same_text(kept: Record) -> bool:
+    return kept.versions["python"].split(".")[:2] == [str(n) for n in sys.version_info[:2]]
+
+
+@pytest.mark.usefixtures("one_thread")
+@pytest.mark.parametrize(("name", "arm"), [("stripes", "learned"), ("token_back", "learned")])
+def test_a_whole_run_falls_where_its_arm_does(name: str, arm: str) -> None:
+    scores = np.log(final_scores(records(name), "loss")[arm])
+    again = np.log(train(Run.from_dict(record(name, arm).run))["scores"]["loss"])
+    # Where one more run of the arm is to be expected, with 99 % confidence.
+    reach = t_quantile(0.995, len(scores) - 1) * scores.std(ddof=1) * np.sqrt(1 + 1 / len(scores))
+    assert abs(again - scores.mean()) < max(reach, 0.1)
