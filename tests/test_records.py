@@ -404,7 +404,7 @@ def test_scores_are_gathered_by_arm_in_the_order_of_seeds() -> None:
 
 
 def test_a_score_that_was_not_measured_is_answered_with_those_that_were() -> None:
-    with pytest.raises(KeyError, match="score must be one of accuracy, at, by_length.*'speed'"):
+    with pytest.raises(KeyError, match=r"score must be one of accuracy, at, by_length.*'speed'"):
         final_scores([record()], "speed")
 
 
