@@ -26,8 +26,8 @@ PYTHON = [sys.executable, "-m"]
 PYTEST = [*PYTHON, "pytest"]
 # Two processes, a whole file in each: a notebook's cells share one kernel.
 PARALLEL = ["-n", "2", "--dist", "loadfile"]
-# Two processes, a whole group in each: the tests of one opened page share it.
-BY_PAGE = ["-n", "2", "--dist", "loadgroup"]
+# Two processes, whole groups in each: the tests of one opened page share it (tools/groups.py).
+BY_PAGE = ["-n", "2"]
 NBVAL = [
     "--nbval",  # strict: every text output is compared
     "--nbval-current-env",

@@ -6,7 +6,6 @@ import contextlib
 import json
 import time
 from collections.abc import Callable, Iterator
-from functools import cache
 from pathlib import Path
 
 import pytest
@@ -186,27 +185,30 @@ def pytest_configure(config):
     )
 
 
-@cache
-def _run_of(host: str, chapter: Path) -> tuple[str, Path]:
-    """The same object for every test: pytest would run anew where two only look alike."""
-    return host, chapter
-
-
 def pytest_generate_tests(metafunc):
-    """Give every chapter in every host a test of its own.
-
-    Those of one run form a group for pytest-xdist: they share its page, in one process.
-    """
+    """Give every chapter in every host a test of its own."""
     if "notebook" not in metafunc.fixturenames:
         return
     few = metafunc.definition.get_closest_marker("of_each_kind")
     runs = [
-        pytest.param(_run_of(host, chapter), id=name, marks=pytest.mark.xdist_group(name))
+        pytest.param((host, chapter), id=f"{host}-{chapter.stem}")
         for host in HOSTS
         for chapter in (one_of_each_kind() if few else CHAPTERS)
-        for name in [f"{host}-{chapter.stem}"]
     ]
     metafunc.parametrize("notebook", runs, indirect=True, scope="session")
+
+
+def group_of(test_id: str) -> str:
+    """The host and the chapter that a test is about."""
+    names = [f"{host}-{chapter.stem}" for host in HOSTS for chapter in CHAPTERS]
+    return next((name for name in names if f"[{name}" in test_id), test_id)
+
+
+def pytest_xdist_make_scheduler(config, log):
+    """All tests of one run chapter go to one process and so share the run."""
+    from tools.groups import ByGroup
+
+    return ByGroup(config, log, group_of)
 
 
 @pytest.fixture(scope="session")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import http.server
+import re
 import sys
 import threading
 from collections.abc import Iterator
@@ -83,12 +84,6 @@ WAYS = {
 }
 
 
-@functools.cache
-def _way_of(way: str, page: str) -> tuple[str, str]:
-    """The same object for every test: pytest opens anew where two only look alike."""
-    return way, page
-
-
 def pytest_configure(config):
     config.addinivalue_line(
         "markers",
@@ -98,33 +93,42 @@ def pytest_configure(config):
 
 
 def pytest_generate_tests(metafunc):
-    """Give every page (chapter, page with a heatmap) a test of its own, in each way asked for.
-
-    Tests of the same page and way form a group for pytest-xdist: they run in one process, one
-    after the other, and so share one load.
-    """
+    """Give every page (chapter, page with a heatmap) a test of its own, in each way asked for."""
     if not {"visit", "page_path", "chapter_path", "heatmap_path"} & set(metafunc.fixturenames):
         return
     pages = _kinds_of_pages()
-
-    def each(names, groups):
-        # an unbuilt site must fail, not be skipped for want of pages
-        nothing = [] if pages["page"] else [pytest.param(None, id="site-not-built")]
-        group = pytest.mark.xdist_group
-        return [
-            pytest.param(n, id=g, marks=group(g)) for n, g in zip(names, groups, strict=True)
-        ] or nothing
-
+    # an unbuilt site must fail, not be skipped for want of pages
+    nothing = [] if pages["page"] else [pytest.param(None, id="site-not-built")]
     for kind, chosen in pages.items():
         if f"{kind}_path" in metafunc.fixturenames:
-            metafunc.parametrize(f"{kind}_path", each(chosen, chosen))
+            metafunc.parametrize(f"{kind}_path", chosen or nothing)
     if "visit" in metafunc.fixturenames:
         opened = metafunc.definition.get_closest_marker("opened")
-        chosen = [
-            _way_of(w, p) for w in opened.args for p in pages[opened.kwargs.get("of", "page")]
+        visits = [
+            pytest.param((way, page), id=f"{way}-{page}")
+            for way in opened.args
+            for page in pages[opened.kwargs.get("of", "page")]
         ]
-        names = [f"{way}-{page}" for way, page in chosen]
-        metafunc.parametrize("visit", each(chosen, names), indirect=True, scope="session")
+        metafunc.parametrize("visit", visits or nothing, indirect=True, scope="session")
+
+
+# The part of a test's id that names a page, and a way to open it where there is one.
+SHARED = re.compile(rf"\[(?:.*-)??((?:(?:{'|'.join(WAYS)})-)?[\w/]+\.html)\]$")
+
+
+def group_of(test_id: str) -> str:
+    """What a test shares with others: two builds of the book, or a page; alone, its own id."""
+    if "/test_addresses.py::" in test_id:
+        return "test_addresses.py"
+    found = SHARED.search(test_id)
+    return found[1] if found else test_id
+
+
+def pytest_xdist_make_scheduler(config, log):
+    """All tests of one page, opened in one way, run in one process and so share one load."""
+    from tools.groups import ByGroup
+
+    return ByGroup(config, log, group_of)
 
 
 def pytest_collection_modifyitems(items):
