@@ -8,18 +8,9 @@ import os
 # two cores than two with one, and sums come out in one order.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-import pytest
 from hypothesis import settings
-
-from tools.browser import find_browser
 
 # No deadline: a loaded machine is not a failure, and timings belong to benchmarks. Derandomised:
 # a commit passes or fails for everybody alike.
 settings.register_profile("book", deadline=None, derandomize=True)
 settings.load_profile("book")
-
-
-@pytest.fixture(scope="session")
-def chromium_path() -> str:
-    """Return the browser to drive, or fail with how to get one."""
-    return find_browser()
