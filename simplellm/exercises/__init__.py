@@ -1,0 +1,65 @@
+"""Instant feedback on the book's exercises: right, or why not.
+
+Each chapter's exercises stand in the module of this package that is called like the chapter.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import pkgutil
+from functools import cache
+from typing import Any
+
+from .kinds import Array, Choice, Exercise, Function, Number
+
+__all__ = ["Array", "Choice", "Exercise", "Function", "Number", "check", "exercises"]
+
+
+@cache
+def exercises() -> dict[str, Exercise]:
+    """All exercises of the book that have an answer, by label.
+
+    Raises:
+        ValueError: If two exercises have the same label.
+    """
+    found: dict[str, Exercise] = {}
+    for module in pkgutil.iter_modules(__path__):
+        if module.name == "kinds":
+            continue
+        chapter = importlib.import_module(f"{__name__}.{module.name}")
+        for exercise in chapter.EXERCISES:
+            if exercise.label in found:
+                raise ValueError(f"two exercises are labelled {exercise.label!r}; rename one.")
+            found[exercise.label] = exercise
+    return found
+
+
+def check(label: str, answer: Any = None) -> None:
+    """Say whether an answer is right, and if not, why.
+
+    Args:
+        label: The exercise's label, as it stands in the cell below the exercise.
+        answer: What you found; None says what kind of answer is wanted.
+
+    Raises:
+        KeyError: If there is no exercise with this label; names the nearest.
+
+    Example:
+        >>> check("ex-wavelength", None)
+        Not answered yet. It wants a number (positions), in place of None.
+        >>> from simplellm import wavelengths
+        >>> check("ex-wavelength", wavelengths(64)[10])
+        Right. ...
+    """
+    known = exercises()
+    if label not in known:
+        near = difflib.get_close_matches(str(label), known, n=1)
+        hint = f" Did you mean {near[0]!r}?" if near else f" There are {len(known)} with an answer."
+        raise KeyError(f"label {label!r} is no exercise of this book.{hint}")
+    exercise = known[label]
+    if answer is None:
+        print(f"Not answered yet. It wants {exercise.expects}, in place of None.")
+        return
+    reason = exercise.judge(answer)
+    print(f"Right. {exercise.right}" if reason is None else f"Not yet. {reason}")
