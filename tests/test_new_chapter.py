@@ -80,13 +80,17 @@ def test_new_chapter_begins_with_its_title(notebook: NotebookNode) -> None:
     assert notebook.cells[0].source.startswith(f"# {TITLE}\n")
 
 
-def test_one_file_is_added_and_one_line(trees: tuple[Path, dict[str, bytes]]) -> None:
+def test_one_file_is_added_and_listed_in_three(trees: tuple[Path, dict[str, bytes]]) -> None:
     tree, before = trees
     after = files(tree)
     assert after.keys() - before.keys() == {f"chapters/{NAME}.ipynb"}
-    assert [name for name in before if after[name] != before[name]] == ["_toc.yml"]
-    line = f"- file: chapters/{NAME}\n".encode()
-    assert after["_toc.yml"].replace(line, b"", 1) == before["_toc.yml"]
+    first_page, chapter_map = "chapters/00_start_here.ipynb", "chapters/map.yml"
+    changed = {name for name in before if after[name] != before[name]}
+    assert changed == {"_toc.yml", first_page, chapter_map}
+    assert f"({NAME}.ipynb)".encode() in after[first_page]
+    assert f"- file: {NAME}\n".encode() in after[chapter_map]
+    added = set(after["_toc.yml"].splitlines()) - set(before["_toc.yml"].splitlines())
+    assert [line.strip() for line in added] == [f"- file: chapters/{NAME}".encode()]
 
 
 def test_new_chapter_gives_the_same_bytes_when_refreshed(tree: Path) -> None:
@@ -184,6 +188,16 @@ def test_line_is_indented_like_its_neighbours() -> None:
 def test_contents_without_a_chapter_are_refused() -> None:
     with pytest.raises(ValueError, match=r"add the line - file: chapters/03_new by hand"):
         new_chapter.with_line("root: chapters/00_start_here\n", "03_new", 3)
+
+
+@pytest.mark.parametrize(
+    ("number", "before"), [(1, "- file: 02_order"), (3, "- file: 04_sinusoidal_frequencies")]
+)
+def test_entry_stands_in_the_order_of_numbers(number: int, before: str) -> None:
+    text = "chapters:\n- file: 02_order\n  needs: [1]\n- file: 04_sinusoidal_frequencies\n"
+    entry = new_chapter.ENTRY.replace("@name@", "a")
+    assert new_chapter.with_entry(text, "a", number) == text.replace(before, entry + before)
+    assert new_chapter.with_entry(text, "a", 12) == text + entry
 
 
 def labels(notebook: NotebookNode) -> set[str]:

@@ -1,4 +1,4 @@
-"""Start a chapter: a small executed page to the book's pattern, and its line in the contents.
+"""Start a chapter: a small executed page to the book's pattern, and its place in the contents.
 
     python tools/new_chapter.py 13_my_topic "My topic"
 
@@ -26,6 +26,7 @@ from tools.common import ROOT, main_guard, run, say, write_atomically
 USAGE = 'make chapter FILE=13_my_topic TITLE="My topic"'
 NAME = re.compile(r"(?P<number>\d\d)_(?P<words>[a-z][a-z0-9]*(?:_[a-z0-9]+)*)")
 IN_CONTENTS = re.compile(r"(?P<indent>\s*)- file: chapters/(?P<number>\d\d)_")
+IN_MAP = re.compile(r"^- file: (?P<number>\d\d)_", re.MULTILINE)
 
 # ---- the page ------------------------------------------------------------------------------------
 
@@ -33,6 +34,18 @@ IN_CONTENTS = re.compile(r"(?P<indent>\s*)- file: chapters/(?P<number>\d\d)_")
 DESCRIPTION = (
     "@title@: how far apart two rows of a sinusoidal encoding stand, measured on every pair."
 )
+
+# What chapters/map.yml says about it; the two numbers are measured.
+ENTRY = """\
+- file: @name@
+  core: false
+  also: Python, the sine function, and the length of a vector
+  helps: [0]
+  teaches: [the distance between neighbours]
+  takes: how far apart two rows of the encoding stand
+  read: 1
+  run: 1
+"""
 
 # (kind, source, metadata) for each cell; @title@ and @slug@ are filled in.
 CELLS: list[tuple[str, str, dict[str, Any]]] = [
@@ -402,9 +415,16 @@ def with_line(contents: str, name: str, number: int) -> str:
     return "\n".join(lines) + "\n"
 
 
+def with_entry(text: str, name: str, number: int) -> str:
+    """Return chapters/map.yml with an entry for the chapter, in the order of the numbers."""
+    after = [found.start() for found in IN_MAP.finditer(text) if int(found["number"]) > number]
+    at = after[0] if after else len(text)
+    return text[:at] + ENTRY.replace("@name@", name) + text[at:]
+
+
 def create(root: Path, name: str, title: str) -> int:
-    """Write and execute the chapter, list it, and check it; return the exit status."""
-    contents = root / "_toc.yml"
+    """Write and execute the chapter, list it, measure it and check it; return the exit status."""
+    contents, chapter_map = root / "_toc.yml", root / "chapters" / "map.yml"
     path = root / "chapters" / f"{name}.ipynb"
     number, slug = check(root, name, title)
     listed = with_line(contents.read_text(encoding="utf-8"), name, number)
@@ -419,7 +439,11 @@ def create(root: Path, name: str, title: str) -> int:
         say("chapter", "the new page did not run (see above), so nothing was added")
         return 1
     write_atomically(contents, listed.encode())
+    entry = with_entry(chapter_map.read_text(encoding="utf-8"), name, number)
+    write_atomically(chapter_map, entry.encode())
     say("chapter", f"added chapters/{name}.ipynb, executed, and its line in _toc.yml")
+    if run([sys.executable, "tools/measure_chapters.py", "--run", str(path)], cwd=root):
+        return 1
     if run([sys.executable, "tools/notebook_rules.py", str(path)], cwd=root):
         say(
             "chapter",

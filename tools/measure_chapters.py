@@ -1,0 +1,203 @@
+"""Measure how long the chapters take, and write it where readers see it.
+
+    python tools/measure_chapters.py [NOTEBOOK ...]          (reading; without names: all chapters)
+    python tools/measure_chapters.py --run [NOTEBOOK ...]    (execute them too, and time that)
+
+The numbers go into chapters/map.yml. From it the line "You need this first" is written into these
+chapters, and the table into the first page. Without names this also brings to the pages whatever
+else was edited in the map.
+
+Reading is counted, not clocked: WORDS_A_MINUTE words of prose, with an allowance in words for what
+is looked at rather than read. What a page folds away is not counted (answers, solutions, code that
+is hidden), and neither is the time that an exercise takes to solve. Running is clocked: a fresh
+kernel, all cells from the first to the last, one notebook at a time. Do it on a machine that does
+nothing else.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import re
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+import nbformat
+from nbformat import NotebookNode
+
+from tools import chapter_map
+from tools.common import ROOT, main_guard, say, write_atomically
+
+WORDS_A_MINUTE = 200
+# In words: what one looks at takes time as well. A judgement, not a measurement.
+CODE_LINE, FORMULA, PICTURE = 4, 40, 60
+
+HIDDEN_INPUT = {"remove-cell", "hide-cell", "remove-input", "hide-input"}
+HIDDEN_OUTPUT = {"remove-cell", "hide-cell", "remove-output", "hide-output"}
+
+FORMULAS = re.compile(r"(?ms)^\$\$.*?^\$\$|^```\{math\}.*?^```")
+FOLDED = re.compile(
+    r"(?ms)^(:{3,}|`{3,})\{[\w-]+\}([^\n]*)\n:class:[^\n]*\bdropdown\b.*?^\1[ \t]*$"
+)
+NOT_READ = re.compile(
+    r"(?m)<[^>]*>|\]\([^)]*\)|^:[\w-]+:.*$|\{[\w:-]+\}|^[`:]{3,}.*-(?:start|end)\}.*$"
+    r"|^```\{bibliography\}[\s\S]*?^```"
+)
+WORD = re.compile(r"[^\W_][\w'’]*")
+
+
+# ---- reading -------------------------------------------------------------------------------------
+
+
+def words(notebook: NotebookNode) -> int:
+    """Return the words a reader meets in a chapter, with the allowance for what is no prose."""
+    count = 0
+    in_solution = False
+    for cell in notebook.cells:
+        tags = set(cell.metadata.get("tags", []))
+        if cell.cell_type == "markdown":
+            text = FOLDED.sub(r"\2", cell.source)  # the question stays
+            if "{solution-start}" in text:
+                in_solution = True
+            if not in_solution:
+                count += FORMULA * len(FORMULAS.findall(text))
+                count += len(WORD.findall(NOT_READ.sub(" ", FORMULAS.sub("", text))))
+            if "{solution-end}" in text:
+                in_solution = False
+        elif cell.cell_type == "code" and not in_solution:
+            if not tags & HIDDEN_INPUT:
+                count += CODE_LINE * sum(bool(line.strip()) for line in cell.source.splitlines())
+            if not tags & HIDDEN_OUTPUT:
+                count += PICTURE * sum(
+                    bool({"image/png", "text/html"} & set(output.get("data", {})))
+                    for output in cell.outputs
+                )
+    return count
+
+
+def minutes(count: int) -> int:
+    """Return the minutes for so many words, from ten on in steps of five."""
+    exact = count / WORDS_A_MINUTE
+    return max(1, round(exact)) if exact < 10 else 5 * round(exact / 5)
+
+
+# ---- running -------------------------------------------------------------------------------------
+
+
+def seconds(path: Path) -> int:
+    """Execute a chapter in a fresh kernel and return how long that took."""
+    from tools import refresh
+
+    notebook = refresh.read(path)
+    with tempfile.TemporaryDirectory() as profile:
+        refresh.prepare_worker(profile)
+        start = time.monotonic()
+        refresh.execute(notebook, path.parent, path.name)
+        return round(time.monotonic() - start)
+
+
+# ---- writing -------------------------------------------------------------------------------------
+
+
+def with_numbers(text: str, file: str, **numbers: int) -> str:
+    """Return the text of the map with these numbers in the entry of a chapter.
+
+    Raises:
+        ValueError: the map has no such entry, or the entry no such line.
+    """
+    entry = re.search(rf"(?ms)^- file: {re.escape(file)}$.*?(?=^- file: |\Z)", text)
+    if not entry:
+        raise ValueError(f"{chapter_map.MAP} has no entry for {file}; add one, as the others are.")
+    changed = entry[0]
+    for key, number in numbers.items():
+        changed, found = re.subn(rf"(?m)^  {key}: \d+", f"  {key}: {number}", changed)
+        if not found:
+            raise ValueError(f"{chapter_map.MAP}: the entry of {file} has no line `{key}:`.")
+    return text[: entry.start()] + changed + text[entry.end() :]
+
+
+def rewrite(path: Path, pattern: re.Pattern[str], replacement: str) -> bool:
+    """Put a text in the place of the one match of a pattern in a notebook's prose.
+
+    Returns whether the notebook has changed.
+
+    Raises:
+        ValueError: there is no such place, or more than one.
+    """
+    notebook = nbformat.read(path, as_version=4)
+    cells = [
+        cell
+        for cell in notebook.cells
+        if cell.cell_type == "markdown" and pattern.search(cell.source)
+    ]
+    if len(cells) != 1 or len(pattern.findall(cells[0].source)) != 1:
+        raise ValueError(
+            f"{path.name} must have one place for this line, in a text cell:\n  {replacement}"
+        )
+    (cell,) = cells
+    source = pattern.sub(lambda _: replacement, cell.source)
+    if source == cell.source:
+        return False
+    cell.source = source
+    write_atomically(path, (nbformat.writes(notebook).rstrip("\n") + "\n").encode())
+    return True
+
+
+def write_pages(root: Path, files: list[str]) -> None:
+    """Write into these chapters, and into the first page's table, what the map says."""
+    chapters = chapter_map.load(root)
+    for chapter in (chapter for chapter in chapters if chapter.file in files):
+        path = root / "chapters" / f"{chapter.file}.ipynb"
+        if rewrite(path, chapter_map.LINE, chapter_map.line(chapter, chapters)):
+            say("measure", f"rewritten chapters/{path.name}: what is needed first, and the times")
+    if rewrite(root / chapter_map.FIRST_PAGE, chapter_map.TABLE, chapter_map.table(chapters)):
+        say("measure", f"rewritten {chapter_map.FIRST_PAGE}: the table of chapters")
+
+
+def measure(root: Path, files: list[str], run: bool) -> None:
+    """Measure these chapters, and bring the map and all pages up to date."""
+    path = root / chapter_map.MAP
+    for file in files:
+        source = root / "chapters" / f"{file}.ipynb"
+        numbers = {"read": minutes(words(nbformat.read(source, as_version=4)))}
+        if run:
+            took = seconds(source)
+            say("measure", f"chapters/{source.name} ran {took} s")
+            known = next(c for c in chapter_map.load(root) if c.file == file)
+            # a measurement that would be told in the same words changes nothing
+            if chapter_map.run_text(took) != chapter_map.run_text(known.run):
+                numbers["run"] = took
+        text = path.read_text(encoding="utf-8")
+        changed = with_numbers(text, file, **numbers)
+        if changed != text:
+            write_atomically(path, changed.encode())
+            say("measure", f"{chapter_map.MAP}: {file} {numbers}")
+    write_pages(root, files)
+
+
+def main() -> int:
+    """Measure the notebooks named, or all chapters in the map."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--run", action="store_true", help="execute and time them too")
+    parser.add_argument("notebooks", nargs="*", type=Path)
+    options = parser.parse_args()
+    if options.run and (os.getloadavg()[0] if hasattr(os, "getloadavg") else 0) > 0.5:
+        say("measure", "this machine is busy with something else; the times will be too long")
+    try:
+        names = [path.stem for path in options.notebooks]
+        measure(ROOT, names or [c.file for c in chapter_map.load(ROOT)], options.run)
+    except ValueError as error:
+        sys.exit(str(error))
+    return 0
+
+
+if __name__ == "__main__":
+    asyncio.set_event_loop(asyncio.new_event_loop())
+    main_guard(main)
