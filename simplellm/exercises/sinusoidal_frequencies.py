@@ -1,7 +1,39 @@
 """The exercises of the chapter Sinusoidal frequencies that have an answer."""
 
-from ..sinusoids import frequencies, wavelengths
-from .kinds import Exercise, Number
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..sinusoids import frequencies, sinusoidal_encoding, wavelengths
+from .kinds import Exercise, Function, Number
+
+WIDTH, LENGTH, WANTED = 64, 512, 24  # of ex-base
+
+
+def largest_power(wanted: int, length: int = LENGTH) -> float:
+    """The largest power of ten, as a base, with so many pairs that turn once within the text."""
+    enough = [
+        base
+        for base in (10.0**k for k in range(1, 9))
+        if (wavelengths(WIDTH, base) <= length).sum() >= wanted
+    ]
+    return max(enough)
+
+
+def halves() -> list[tuple[Any, ...]]:
+    """Tables of two shapes, all sines first and all cosines after them."""
+    tables = (sinusoidal_encoding(range(5), 8), sinusoidal_encoding([3, 70], 12))
+    return [(torch.cat((rows[:, 0::2], rows[:, 1::2]), dim=1),) for rows in tables]
+
+
+def interleaved(table: Tensor) -> Tensor:
+    """Put each sine beside its cosine."""
+    return torch.stack(table.chunk(2, dim=1), dim=-1).flatten(1)
+
 
 EXERCISES: tuple[Exercise, ...] = (
     Number(
@@ -19,8 +51,62 @@ EXERCISES: tuple[Exercise, ...] = (
                 "The exponent is 2i/d, and i counts pairs: 20/64 for pair 10, not 10/64.",
             ),
             (
-                lambda: wavelengths(64)[10].item() / 6.283185307179586,
+                lambda: wavelengths(64)[10].item() / math.tau,
                 "A hand turns once when its angle has grown by 2π: the factor 2π is missing.",
+            ),
+            (
+                lambda: wavelengths(64)[9].item(),
+                "That is pair 9. Pairs count from 0: the fastest is pair 0, and its λ is 2π.",
+            ),
+        ),
+    ),
+    Number(
+        label="ex-base",
+        answer=lambda: largest_power(WANTED),
+        whole=True,
+        right="A smaller base has faster hands: 24 of 32 take one far below the paper's.",
+        mistakes=(
+            (
+                lambda: math.log10(largest_power(WANTED)),
+                "That is the exponent. The base is ten to this power.",
+            ),
+            (
+                lambda: largest_power(WANTED) * 10,
+                "There 21 pairs complete a turn; 24 are wanted.",
+            ),
+            (
+                lambda: largest_power(WIDTH // 4),
+                "There half of the pairs complete a turn, 16; 24 are wanted.",
+            ),
+            (
+                lambda: largest_power(WIDTH // 2),
+                "There all 32 pairs complete a turn; a larger base has 24 of them still.",
+            ),
+        ),
+    ),
+    Function(
+        label="ex-interleave",
+        reference=interleaved,
+        inputs=halves,
+        takes="a table (rows, columns)",
+        right="Sine i moves from column i to 2i, and cosine i from i + d/2 to 2i + 1.",
+        mistakes=(
+            (
+                lambda table: table,
+                "Nothing has moved. Splitting the last axis into (2, d/2) or into (d/2, 2) and "
+                "joining it again gives back the same order: stack, or transpose, in between.",
+            ),
+            (
+                lambda table: torch.cat((table[:, 0::2], table[:, 1::2]), dim=1),
+                "That is the way back: it takes columns apart that stood side by side.",
+            ),
+            (
+                lambda table: torch.stack(table.chunk(2, dim=1)[::-1], dim=-1).flatten(1),
+                "Each pair has its cosine first. Column 2i is the sine.",
+            ),
+            (
+                lambda table: torch.stack(table.chunk(2, dim=1), dim=-1),
+                "The pairs are right and still an axis of their own: flatten the last two.",
             ),
         ),
     ),

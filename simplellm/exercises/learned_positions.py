@@ -1,0 +1,75 @@
+"""The exercises of the chapter Learned positions that have an answer."""
+
+import math
+
+from .kinds import Choice, Exercise, Number
+
+TOKENS, POSITIONS, WIDTH = 50_257, 1_024, 768  # of the smallest GPT-2
+RATE, DECAY, LEFT = 0.01, 0.1, 0.1  # of ex-learned-decay
+
+
+def steps(each: float, left: float = LEFT) -> float:
+    """After how many steps a number that loses the share ``each`` in one has the share ``left``."""
+    return math.log(left) / math.log(1 - each)
+
+
+EXERCISES: tuple[Exercise, ...] = (
+    Number(
+        label="ex-learned-cost",
+        answer=TOKENS / POSITIONS,
+        unit="times as large",
+        right="The width cancels: a table is as large as it has rows, and words outnumber places.",
+        mistakes=(
+            (POSITIONS / TOKENS, "That is the share of the position table; turn it round."),
+            (TOKENS * WIDTH, "So many parameters has the table of tokens. By how many times?"),
+            (
+                (TOKENS - POSITIONS) * WIDTH,
+                "So many parameters *more* has the table of tokens. How many *times* as many?",
+            ),
+            (TOKENS / WIDTH, "That is rows over columns of one table. Compare the two tables."),
+        ),
+    ),
+    Number(
+        label="ex-learned-decay",
+        answer=lambda: steps(RATE * DECAY),
+        unit="steps",
+        right="The row keeps 1 − ηλ of itself at each step, whatever the loss does.",
+        mistakes=(
+            (
+                lambda: steps(DECAY),
+                "There each step takes a tenth. The decay is multiplied by the learning rate.",
+            ),
+            (
+                lambda: steps(RATE),
+                "There each step takes a hundredth, the learning rate. The decay is missing.",
+            ),
+            (
+                (1 - LEFT) / (RATE * DECAY),
+                "That takes the same *amount* at each step. It is the same share of what is left.",
+            ),
+            (
+                1 / (RATE * DECAY),
+                "By then 1/e of the row is left, about 37 %.",
+            ),
+            (
+                lambda: steps(RATE * DECAY, left=0.5),
+                "By then half of the row is left.",
+            ),
+            (
+                lambda: steps(RATE * DECAY, left=0.9),
+                "By then the row has lost a tenth; it is to have only a tenth left.",
+            ),
+        ),
+    ),
+    Choice(
+        label="ex-learned-grow",
+        answer="noise",
+        right="The new rows are as they were drawn, 0.02 of noise, until training reaches them.",
+        why={
+            "zeros": "They would be zero only if you had set them so: a new table is drawn from "
+            "N(0, 0.02²). Print the standard deviation of these rows.",
+            "row 47": "Nothing copies the last row onwards; that would be an idea of its own.",
+            "the pattern": "A table has no formula to go on with. That is what a sinusoid has.",
+        },
+    ),
+)
