@@ -1,0 +1,370 @@
+"""What is put to the test: input layers, the right ones and the broken ones, behind one face.
+
+A check never sees a class. It is given a :class:`Maker`, asks it for layers of any size, and gets
+:class:`Subject` objects, which behave alike whatever stands inside them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+# Ids below it are often special (PAD, BOS, EOS), and a special row may be zero on purpose.
+FIRST_ORDINARY_ID = 3
+
+Call = Callable[[nn.Module, Tensor, int], Tensor]
+
+
+class NotApplicableError(Exception):
+    """A promise says nothing about this layer; the message says why."""
+
+
+@dataclass(frozen=True)
+class Convention:
+    """What a layer says of itself.
+
+    Other columns or another base are no mistake. A mistake is to do something else than what one
+    says, so a check that is fair asks what a layer says before it compares.
+
+    Attributes:
+        positions: ``"sinusoidal"`` or ``"learned"``.
+        columns: ``"interleaved"`` (sine, cosine, sine, …) or ``"halves"`` (sines, then cosines).
+        frequencies: ``"paper"``, whose exponents are ``i / (d / 2)`` for pair i, or
+            ``"tensor2tensor"``, whose exponents are ``i / (d / 2 - 1)``.
+        base: The constant that the paper sets to 10 000.
+        scale: Whether token rows are multiplied by √d_model.
+
+    Example:
+        >>> Convention(columns="halves")
+        sinusoidal, sines then cosines, base 10000, tokens × √d
+    """
+
+    positions: Literal["sinusoidal", "learned"] = "sinusoidal"
+    columns: Literal["interleaved", "halves"] = "interleaved"
+    frequencies: Literal["paper", "tensor2tensor"] = "paper"
+    base: float = 10_000.0
+    scale: bool = True
+
+    def factor(self, d_model: int) -> float:
+        """What token rows are multiplied by."""
+        return math.sqrt(d_model) if self.scale else 1.0
+
+    def formula(self, length: int, d_model: int) -> Tensor:
+        """The position rows that sinusoids of this convention have, ``(length, d_model)``, float64.
+
+        Computed number by number with :mod:`math`, so that it shares nothing with what it checks.
+
+        Raises:
+            NotApplicableError: If positions are learned.
+
+        Example:
+            >>> Convention(columns="halves").formula(2, 4)[1]
+            tensor([0.8415, 0.0100, 0.5403, 0.9999], dtype=torch.float64)
+        """
+        if self.positions == "learned":
+            raise NotApplicableError("learned positions follow no formula")
+        return _formula(self, length, d_model).clone()
+
+    def __repr__(self) -> str:
+        tokens = "tokens × √d" if self.scale else "tokens as they are"
+        if self.positions == "learned":
+            return f"learned positions, {tokens}"
+        columns = "sines then cosines" if self.columns == "halves" else "interleaved"
+        rates = ", tensor2tensor's frequencies" if self.frequencies == "tensor2tensor" else ""
+        return f"sinusoidal, {columns}{rates}, base {self.base:g}, {tokens}"
+
+
+@lru_cache(maxsize=64)
+def _formula(says: Convention, length: int, d_model: int) -> Tensor:
+    pairs = d_model // 2
+    steps = pairs if says.frequencies == "paper" else max(pairs - 1, 1)
+    rows = []
+    for position in range(length):
+        angles = [position / says.base ** (pair / steps) for pair in range(pairs)]
+        sines, cosines = [math.sin(a) for a in angles], [math.cos(a) for a in angles]
+        if says.columns == "halves":
+            rows.append(sines + cosines)
+        else:
+            rows.append([value for pair in zip(sines, cosines, strict=True) for value in pair])
+    return torch.tensor(rows, dtype=torch.float64)
+
+
+def plain_call(module: nn.Module, ids: Tensor, start: int) -> Tensor:
+    """How a layer is called that takes ``start`` as `InputEmbedding` does."""
+    return module(ids, start=start)
+
+
+class Subject(nn.Module):
+    """An input layer under test, whatever its class is called and however it wants to be called.
+
+    Args:
+        inner: The module.
+        says: Its convention.
+        vocab_size, d_model, max_seq_len, dropout: What it was made with.
+        call: Calls the module: ``call(inner, ids, start)``.
+        takes_start: Whether ``start`` reaches the module.
+        takes_dropout: Whether ``dropout`` did.
+
+    Attributes:
+        token_table: The table of token rows, ``(vocab_size, d_model)``.
+
+    Shape:
+        ids ``(batch, seq_len)`` to ``(batch, seq_len, d_model)``.
+
+    Example:
+        >>> from simplellm.silent_bugs import CORRECT
+        >>> layer = CORRECT["textbook"].make(d_model=4)
+        >>> layer.position_rows(2)
+        tensor([[0.0000, 1.0000, 0.0000, 1.0000],
+                [0.8415, 0.5403, 0.0100, 0.9999]])
+    """
+
+    def __init__(
+        self,
+        inner: nn.Module,
+        says: Convention,
+        *,
+        vocab_size: int,
+        d_model: int,
+        max_seq_len: int,
+        dropout: float,
+        call: Call = plain_call,
+        takes_start: bool = True,
+        takes_dropout: bool = True,
+    ) -> None:
+        super().__init__()
+        self.inner = inner
+        self.says = says
+        self.vocab_size = vocab_size
+        self.d_model = d_model
+        self.max_seq_len = max_seq_len
+        self.p = dropout
+        self.call = call
+        self.takes_start = takes_start
+        self.takes_dropout = takes_dropout
+
+    def forward(self, ids: Tensor, *, start: int = 0) -> Tensor:
+        """Ids ``(batch, seq_len)`` to vectors; ``start`` is the number of tokens before them."""
+        if start and not self.takes_start:
+            raise NotApplicableError("it cannot be told where a sequence starts")
+        return self.call(self.inner, ids, start)
+
+    @property
+    def token_table(self) -> Tensor:
+        """The table of token rows: the first parameter of shape ``(vocab_size, d_model)``."""
+        for parameter in self.parameters():
+            if tuple(parameter.shape) == (self.vocab_size, self.d_model):
+                return parameter
+        raise NotApplicableError(
+            f"no parameter has the shape (vocab_size, d_model) = ({self.vocab_size}, "
+            f"{self.d_model}) of a token table"
+        )
+
+    def ids(self, batch: int, seq_len: int) -> Tensor:
+        """Random ordinary ids, ``(batch, seq_len)``."""
+        return torch.randint(FIRST_ORDINARY_ID, self.vocab_size, (batch, seq_len))
+
+    @contextmanager
+    def _at_rest(self, tokens: bool) -> Iterator[None]:
+        """In evaluation mode, without gradients, and on request with a token table of zeros."""
+        was_training = self.training
+        table = self.token_table
+        kept = table.detach().clone()
+        self.eval()
+        try:
+            with torch.no_grad():
+                if not tokens:
+                    table.zero_()
+                yield
+        finally:
+            with torch.no_grad():
+                table.copy_(kept)
+            self.train(was_training)
+
+    def position_rows(self, length: int, *, start: int = 0) -> Tensor:
+        """What the layer adds at positions ``start … start + length - 1``, ``(length, d_model)``.
+
+        Measured, not read: it is what comes out while the token table is zero.
+
+        Raises:
+            NotApplicableError: If the output is no sum of a token row and a position row.
+        """
+        self._needs_sum()
+        with self._at_rest(tokens=False):
+            return self(torch.full((1, length), FIRST_ORDINARY_ID), start=start)[0]
+
+    def token_rows(self, ids: Tensor) -> Tensor:
+        """What the layer returns for ids ``(batch, seq_len)``, less its position rows."""
+        rows = self.position_rows(ids.shape[1])
+        with self._at_rest(tokens=True):
+            return self(ids) - rows
+
+    def _needs_sum(self) -> None:
+        """Refuse a layer that normalises or mixes: its output cannot be taken apart."""
+        # Two words at two places: in a sum, they differ by the same vector at both. In one call,
+        # so that a layer with a memory or with the wrong axis still counts as a sum.
+        with self._at_rest(tokens=True):
+            first, second = self(torch.tensor([[3, 3], [5, 5]])).double()
+        difference = first - second
+        rounding = 1e-4 if self.token_table.dtype in (torch.float32, torch.float64) else 0.06
+        if not torch.allclose(difference[0], difference[1], atol=rounding, rtol=0):
+            raise NotApplicableError("its output is no plain sum of token and position")
+
+
+@dataclass(frozen=True)
+class Maker:
+    """Makes layers of one kind, in any size.
+
+    Attributes:
+        build: ``build(vocab_size, d_model, max_seq_len, dropout)`` returns the module.
+        says: The convention it is held to.
+        call: How the module is called: ``call(module, ids, start)``.
+        takes_start, takes_dropout: Whether the module has a use for them.
+    """
+
+    build: Callable[[int, int, int, float], nn.Module]
+    says: Convention = Convention()
+    call: Call = plain_call
+    takes_start: bool = True
+    takes_dropout: bool = True
+
+    def __call__(
+        self,
+        vocab_size: int = 50,
+        d_model: int = 16,
+        max_seq_len: int = 64,
+        dropout: float = 0.0,
+    ) -> Subject:
+        """A new layer, in training mode."""
+        return Subject(
+            self.build(vocab_size, d_model, max_seq_len, dropout),
+            self.says,
+            vocab_size=vocab_size,
+            d_model=d_model,
+            max_seq_len=max_seq_len,
+            dropout=dropout,
+            call=self.call,
+            takes_start=self.takes_start,
+            takes_dropout=self.takes_dropout,
+        )
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One way to build the input layer, right or broken.
+
+    Attributes:
+        name: Short, as it stands in tables.
+        build: The class, or a function with the same arguments.
+        what: What is special about it, in a line. Of a mutant: what is wrong.
+        says: What the layer says of itself.
+        met: Where it was met.
+        hint: For a mutant: where to look, without giving the check away.
+        forget: Clears what instances of the class share, before each check.
+    """
+
+    name: str
+    build: Callable[[int, int, int, float], nn.Module]
+    what: str
+    says: Convention = Convention()
+    met: str = ""
+    hint: str = ""
+    forget: Callable[[], None] = lambda: None
+
+    @property
+    def make(self) -> Maker:
+        """What a check is given."""
+        self.forget()
+        return Maker(self.build, self.says)
+
+    def __repr__(self) -> str:
+        return f"{self.name}: {self.what}"
+
+
+def by_name(variants: tuple[Variant, ...]) -> dict[str, Variant]:
+    """Variants under their names; a name that comes twice is refused."""
+    named = {variant.name: variant for variant in variants}
+    if len(named) != len(variants):
+        raise ValueError("two variants have the same name.")
+    return named
+
+
+class Textbook(nn.Module):
+    """The input layer as textbooks write it, cut into the steps at which it can go wrong.
+
+    Each step is a method, so that a broken layer differs from this one in one short method.
+
+    Args:
+        vocab_size: Number of token ids.
+        d_model: Width; even.
+        max_seq_len: Number of positions in the table.
+        dropout: Share of entries set to zero in training.
+    """
+
+    pe: Tensor
+
+    def __init__(self, vocab_size: int, d_model: int, max_seq_len: int, dropout: float) -> None:
+        super().__init__()
+        self.d_model = d_model
+        self.max_seq_len = max_seq_len
+        self.embedding = nn.Embedding(vocab_size, d_model)
+        nn.init.normal_(self.embedding.weight, std=0.02)
+        self.dropout = nn.Dropout(dropout)
+        self.keep_positions()
+
+    def rates(self) -> Tensor:
+        """Radians per position, ``(d_model / 2,)``."""
+        exponents = torch.arange(0, self.d_model, 2, dtype=torch.float64) / self.d_model
+        return 10_000.0**-exponents
+
+    def angles(self) -> Tensor:
+        """Position times rate, ``(max_seq_len, d_model / 2)``."""
+        positions = torch.arange(self.max_seq_len, dtype=torch.float64)
+        return positions[:, None] * self.rates()
+
+    def table(self) -> Tensor:
+        """All position rows, ``(max_seq_len, d_model)``."""
+        angles = self.angles()
+        return torch.stack((angles.sin(), angles.cos()), dim=-1).flatten(-2).float()
+
+    def keep_positions(self) -> None:
+        """Store the table."""
+        self.register_buffer("pe", self.table())
+
+    def tokens(self, ids: Tensor) -> Tensor:
+        """Token rows, ``(batch, seq_len, d_model)``."""
+        return self.embedding(ids) * math.sqrt(self.d_model)
+
+    def positions(self, x: Tensor, start: int) -> Tensor:
+        """Position rows for x, ``(seq_len, d_model)``."""
+        end = start + x.shape[1]
+        if end > self.max_seq_len:
+            raise ValueError(
+                f"start + seq_len = {end} is more than max_seq_len = {self.max_seq_len}. Shorten "
+                "the sequence or build a longer table."
+            )
+        return self.pe[start:end]
+
+    def forward(self, ids: Tensor, *, start: int = 0) -> Tensor:
+        """Ids ``(batch, seq_len)`` to ``(batch, seq_len, d_model)``."""
+        x = self.tokens(ids)
+        x = x + self.positions(x, start)
+        return self.dropout(x)
+
+
+class LearnedTextbook(Textbook):
+    """The same with a learned table of positions."""
+
+    def keep_positions(self) -> None:
+        self.place = nn.Embedding(self.max_seq_len, self.d_model)
+        nn.init.normal_(self.place.weight, std=0.02)
+
+    def positions(self, x: Tensor, start: int) -> Tensor:
+        return self.place(torch.arange(start, start + x.shape[1], device=x.device))
