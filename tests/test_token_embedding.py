@@ -256,63 +256,8 @@ def test_transforms_of_torch_func_work() -> None:
 
 
 # -- 9. bad input ---------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("args", "kwargs", "error", "words"),
-    [
-        ((0, 4), {}, ValueError, ["vocab_size", "0", "at least 1"]),
-        ((-3, 4), {}, ValueError, ["vocab_size", "-3", "at least 1"]),
-        ((2.5, 4), {}, TypeError, ["vocab_size", "2.5", "float", "int"]),
-        ((True, 4), {}, TypeError, ["vocab_size", "True", "bool", "int"]),
-        ((10, 0), {}, ValueError, ["d_model", "0", "at least 1"]),
-        ((10, -1), {}, ValueError, ["d_model", "-1", "at least 1"]),
-        ((10, "4"), {}, TypeError, ["d_model", "'4'", "str", "int"]),
-        ((10, None), {}, TypeError, ["d_model", "None", "NoneType", "int"]),
-        ((10, 4), {"init_std": -0.5}, ValueError, ["init_std", "-0.5", "at least 0"]),
-        ((10, 4), {"init_std": math.inf}, ValueError, ["init_std", "inf", "finite"]),
-        ((10, 4), {"init_std": math.nan}, ValueError, ["init_std", "nan", "finite"]),
-        ((10, 4), {"init_std": "1"}, TypeError, ["init_std", "'1'", "str", "number"]),
-        ((10, 4), {"init_std": True}, TypeError, ["init_std", "True", "bool", "number"]),
-        ((10, 4), {"padding_idx": 10}, ValueError, ["padding_idx", "10", "below vocab_size = 10"]),
-        ((10, 4), {"padding_idx": -1}, ValueError, ["padding_idx", "-1", "at least 0"]),
-        ((10, 4), {"padding_idx": 1.0}, TypeError, ["padding_idx", "1.0", "float", "int"]),
-    ],
-    ids=str,
-)
-def test_bad_arguments_are_named_with_value_and_limit(
-    args: tuple[object, ...],
-    kwargs: dict[str, object],
-    error: type[Exception],
-    words: list[str],
-) -> None:
-    with pytest.raises(error) as caught:
-        TokenEmbedding(*args, **kwargs)
-    for word in words:
-        assert word in str(caught.value)
-
-
-@pytest.mark.parametrize(
-    ("ids", "error", "words"),
-    [
-        (torch.zeros(1, 2), TypeError, ["ids", "float32", "integers", ".long()"]),
-        (torch.zeros(1, 2, dtype=torch.bool), TypeError, ["ids", "bool", "integers"]),
-        (torch.zeros(1, 2, dtype=torch.complex64), TypeError, ["ids", "complex64", "integers"]),
-        ([[1, 2]], TypeError, ["ids", "list", "tensor", "(batch, seq_len)"]),
-        (None, TypeError, ["ids", "NoneType", "tensor"]),
-        (torch.tensor(3), ValueError, ["ids", "()", "0 dim", "(batch, seq_len)"]),
-        (torch.tensor([3, 4]), ValueError, ["ids", "(2,)", "1 dim", "unsqueeze(0)"]),
-        (torch.zeros(1, 2, 3).long(), ValueError, ["ids", "(1, 2, 3)", "3 dim"]),
-    ],
-    ids=["float", "bool", "complex", "list", "None", "scalar", "1-D", "3-D"],
-)
-def test_bad_ids_are_named_with_value_and_limit(
-    ids: object, error: type[Exception], words: list[str]
-) -> None:
-    with pytest.raises(error) as caught:
-        TokenEmbedding(10, 4)(ids)
-    for word in words:
-        assert word in str(caught.value)
+# Every single call that is refused stands in _ext/contract_cases.py, for the contract page as well,
+# and is held in test_contracts.py.
 
 
 @quick
