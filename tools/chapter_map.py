@@ -150,7 +150,7 @@ def line(chapter: Chapter, chapters: list[Chapter]) -> str:
 
 def table(chapters: list[Chapter]) -> str:
     """Return the table of chapters for the first page."""
-    rows = ["| chapter | what you take from it | first |", "|---|---|---|"]
+    rows = ["| chapter | what you take from it | needs |", "|---|---|---|"]
     for chapter in chapters:
         mark = "● " if chapter.core else ""
         name = chapter.title if f"chapters/{chapter.file}.ipynb" == FIRST_PAGE else link(chapter)
@@ -192,8 +192,8 @@ def places(chapters: list[Chapter]) -> dict[int, tuple[int, int]]:
     return found
 
 
-def arrows(chapters: list[Chapter]) -> list[tuple[int, int]]:
-    """Return the needs that the map draws, as pairs (what is needed, what needs it).
+def arrows(chapters: list[Chapter]) -> list[tuple[int, int, str]]:
+    """Return what the map draws between chapters: (from, to, "needs" or "helps").
 
     The core path is a line of its own. What follows from the rest of the drawing is left out: who
     comes from chapter 4 along the path has read chapter 3.
@@ -205,8 +205,9 @@ def arrows(chapters: list[Chapter]) -> list[tuple[int, int]]:
         if chapter.core:
             before[chapter.number] = set(core[: core.index(chapter.number)])
             continue
-        needs = set(chapter.needs)
-        implied = set().union(*(before[number] for number in needs))
-        drawn += [(number, chapter.number) for number in sorted(needs - implied)]
-        before[chapter.number] = implied | needs
+        named = {number: "helps" for number in chapter.helps}
+        named |= {number: "needs" for number in chapter.needs}
+        implied = set().union(*(before[number] for number in named))
+        drawn += [(n, chapter.number, named[n]) for n in sorted(named) if n not in implied]
+        before[chapter.number] = implied | set(named)
     return drawn

@@ -61,13 +61,13 @@ def words(notebook: NotebookNode) -> int:
     for cell in notebook.cells:
         tags = set(cell.metadata.get("tags", []))
         if cell.cell_type == "markdown":
-            text = FOLDED.sub(r"\2", cell.source)  # the question stays
-            if "{solution-start}" in text:
+            if "{solution-start}" in cell.source:
                 in_solution = True
             if not in_solution:
+                text = FOLDED.sub(r"\2", cell.source)  # the question stays
                 count += FORMULA * len(FORMULAS.findall(text))
                 count += len(WORD.findall(NOT_READ.sub(" ", FORMULAS.sub("", text))))
-            if "{solution-end}" in text:
+            if "{solution-end}" in cell.source:
                 in_solution = False
         elif cell.cell_type == "code" and not in_solution:
             if not tags & HIDDEN_INPUT:
