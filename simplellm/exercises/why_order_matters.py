@@ -26,7 +26,7 @@ EXERCISES: tuple[Exercise, ...] = (
         label="ex-order-loss",
         answer=lambda: [math.log(n) for n in IDS],
         within=0.01,
-        right="Knowing nothing costs ln V: a vocabulary 488 times as large costs twice as much.",
+        right="Knowing nothing costs ln V: 488 times the ids, and little more than twice the price.",
         mistakes=(
             (
                 lambda: [math.log2(n) for n in IDS],
