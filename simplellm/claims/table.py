@@ -1,0 +1,238 @@
+"""The claims as a page shows them: a strip of verdicts, and a table to sort and to filter.
+
+Both are plain HTML that reads without a script; the script adds the controls. Links lead to
+notebooks, as Jupyter opens them; on the website the build turns them into links to pages.
+"""
+
+from __future__ import annotations
+
+import html
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from functools import cache
+from importlib.resources import files
+from itertools import groupby
+from typing import Any
+from urllib.parse import quote
+
+from .claim import CHAPTERS, Claim, Judged
+from .rules import Outcome, Verdict
+
+SIGNS = {Verdict.HOLDS: "✓", Verdict.HOLDS_IF: "◐", Verdict.FAILS: "✗", Verdict.OPEN: "?"}
+MARKS = {Outcome.TRUE: "✓", Outcome.FALSE: "✗", Outcome.OPEN: "?"}
+_CLASSES = {
+    Verdict.HOLDS: "holds",
+    Verdict.HOLDS_IF: "if",
+    Verdict.FAILS: "fails",
+    Verdict.OPEN: "open",
+}
+
+
+@cache
+def _code(name: str) -> str:
+    return files(__package__).joinpath(name).read_text(encoding="utf-8")
+
+
+def stylesheet() -> str:
+    """The text of ``table.css``."""
+    return _code("table.css")
+
+
+def script() -> str:
+    """The text of ``table.js``."""
+    return _code("table.js")
+
+
+class _Shown:
+    """What the strip and the table share."""
+
+    def __init__(self, judged: Iterable[Judged]) -> None:
+        self.judged = tuple(judged)
+        if not self.judged:
+            raise ValueError("judged is empty: give the claims to show, as judge returns them.")
+
+    def counts(self) -> dict[Verdict, int]:
+        """How many claims there are of each verdict, in the verdicts' order.
+
+        Example:
+            >>> from simplellm.claims import CLAIMS, ClaimsStrip, judge
+            >>> sum(ClaimsStrip(map(judge, CLAIMS[:2])).counts().values())
+            2
+        """
+        found = Counter(j.verdict for j in self.judged)
+        return {v: found[v] for v in Verdict}
+
+    def html(self) -> str:
+        """All that a page needs."""
+        raise NotImplementedError
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        return {"text/html": self.html(), "text/plain": repr(self)}
+
+
+class ClaimsStrip(_Shown):
+    """All verdicts at a glance: a line for each chapter, a cell for each claim.
+
+    Args:
+        judged: Claims with their verdicts, as :func:`judge` returns them.
+        title: States the finding.
+
+    Raises:
+        ValueError: If there are none.
+
+    Example:
+        >>> from simplellm.claims import CLAIMS, judge
+        >>> ClaimsStrip(map(judge, CLAIMS[:2]), title="Two of many")
+        Two of many. ...
+    """
+
+    def __init__(self, judged: Iterable[Judged], *, title: str = "The verdicts") -> None:
+        super().__init__(judged)
+        self.title = title
+
+    def html(self) -> str:
+        lines = []
+        order = list(Verdict)
+        for chapter, group in groupby(self.judged, lambda j: j.claim.chapter):
+            cells = "".join(map(_cell, sorted(group, key=lambda j: order.index(j.verdict))))
+            lines.append(
+                f'<li><span class="name">{html.escape(CHAPTERS[chapter])}</span>'
+                f'<ul class="cells">{cells}</ul></li>'
+            )
+        legend = "".join(
+            f'<li><span class="sign {_CLASSES[v]}" aria-hidden="true">{SIGNS[v]}</span> '
+            f"{v}: {n}</li>"
+            for v, n in self.counts().items()
+        )
+        return (
+            '<div class="simplellm-claims strip" id="claims-strip">'
+            f'<p class="title">{html.escape(self.title)}</p>'
+            f'<ul class="legend">{legend}</ul><ul class="lines">{"".join(lines)}</ul></div>'
+            f'<style class="simplellm-claims-code">{stylesheet()}</style>'
+        )
+
+    def __repr__(self) -> str:
+        counts = ", ".join(f"{verdict}: {n}" for verdict, n in self.counts().items())
+        return f"{self.title}. {counts}."
+
+
+class ClaimsTable(_Shown):
+    """Every claim with where it is made, what was measured, the rule and the verdict.
+
+    Args:
+        judged: Claims with their verdicts, as :func:`judge` returns them.
+
+    Raises:
+        ValueError: If there are none.
+
+    Example:
+        >>> from simplellm.claims import CLAIMS, judge
+        >>> "</table>" in ClaimsTable(map(judge, CLAIMS[:2])).html()
+        True
+    """
+
+    columns = ("Claim", "Where it is made", "Measured here", "Verdict", "Shown in")
+    sortable = ("Claim", "Where it is made", "Verdict", "Shown in")
+
+    def html(self) -> str:
+        head = "".join(
+            f'<th scope="col" role="columnheader"{" data-sortable" * (c in self.sortable)}>{c}</th>'
+            for c in self.columns
+        )
+        rows = "".join(_row(judged, self.columns) for judged in self.judged)
+        return (
+            '<div class="simplellm-claims table" id="claims"><table role="table">'
+            "<caption>A number after ± is half a 95 % interval over five seeds; a number without "
+            "one has no chance in it. ✓ true, ✗ not true, ? open: what the rule says under each "
+            "condition. The scale is that of the measurement.</caption>"
+            f'<thead role="rowgroup"><tr role="row">{head}</tr></thead>'
+            f'<tbody role="rowgroup">{rows}</tbody></table></div>'
+            f'<style class="simplellm-claims-code">{stylesheet()}</style>'
+            f'<script class="simplellm-claims-code">{script()}</script>'
+        )
+
+    def __repr__(self) -> str:
+        return "\n".join(f"{SIGNS[j.verdict]} {_plain(j)}" for j in self.judged)
+
+
+def link(claim: Claim) -> str:
+    """Address of the section that shows a claim, as Jupyter opens it.
+
+    Example:
+        >>> from simplellm.claims import CLAIMS
+        >>> link(next(claim for claim in CLAIMS if claim.key == "balance"))
+        '03_scaling_by_sqrt_d_model.ipynb#Two-sizes'
+    """
+    place = f"#{quote(claim.section.replace(' ', '-'))}" if claim.section else ""
+    return f"{claim.chapter}.ipynb{place}"
+
+
+# -- inside ----------------------------------------------------------------------------------------
+
+
+def _hidden(text: str) -> str:
+    return f'<span class="hidden">{html.escape(text)}</span>'
+
+
+def _cell(judged: Judged) -> str:
+    label = f"{judged.claim.text} {judged.words[0].upper()}{judged.words[1:]}."
+    return (
+        f'<li><a class="sign {_CLASSES[judged.verdict]}" href="#claim-{judged.claim.key}" '
+        f'title="{html.escape(label)}"><span aria-hidden="true">{SIGNS[judged.verdict]}</span>'
+        f"{_hidden(label)}</a></li>"
+    )
+
+
+def _code_words(text: str) -> str:
+    """Escaped, with what stands between backticks as code."""
+    parts = html.escape(text).split("`")
+    return "".join(f"<code>{p}</code>" if i % 2 else p for i, p in enumerate(parts))
+
+
+def _row(judged: Judged, columns: Sequence[str]) -> str:
+    claim = judged.claim
+    lead = "Add" if judged.verdict is Verdict.HOLDS else "Say instead"
+    instead = (
+        f'<p class="instead"><b>{lead}:</b> {_code_words(claim.instead)}</p>'
+        if claim.instead
+        else ""
+    )
+    findings = "".join(
+        f'<li><span class="mark {f.outcome.name.lower()}" aria-hidden="true">{MARKS[f.outcome]}'
+        f"</span>{_hidden(f'{f.outcome}: ')}{html.escape(f.condition)} "
+        f"<b>{html.escape(f.number(claim.unit))}</b></li>"
+        for f in judged.findings
+    )
+    elsewhere = (
+        f'<p class="elsewhere"><b>Measured by others:</b> {html.escape(claim.elsewhere)}</p>'
+        if claim.elsewhere
+        else ""
+    )
+    under = f"<p>{html.escape(judged.under)}</p>" if judged.under else ""
+    rule = html.escape(claim.rule.sentence(claim.unit))
+    chapter = html.escape(CHAPTERS[claim.chapter])
+    place = f": {html.escape(claim.section)}" if claim.section else ""
+    cells = (
+        _code_words(claim.made),
+        f"<p>{html.escape(claim.number)}</p><ul>{findings}</ul>"
+        f'<p class="scale">Scale: {html.escape(claim.scale)}.</p>{elsewhere}',
+        f'<p class="verdict"><span class="sign {_CLASSES[judged.verdict]}" aria-hidden="true">'
+        f"{SIGNS[judged.verdict]}</span> <b>{judged.verdict}</b></p>{under}"
+        f'<p class="rule">{rule}</p>',
+        f'<a href="{link(claim)}">{chapter}{place}</a>',
+    )
+    return (
+        f'<tr role="row" id="claim-{claim.key}" data-verdict="{judged.verdict}" '
+        f'data-chapter="{chapter}"><th scope="row" role="rowheader" data-label="{columns[0]}">'
+        f'<p class="claim">{_code_words(claim.text)}</p>{instead}</th>'
+        + "".join(
+            f'<td role="cell" data-label="{label}">{cell}</td>'
+            for label, cell in zip(columns[1:], cells, strict=True)
+        )
+        + "</tr>"
+    )
+
+
+def _plain(judged: Judged) -> str:
+    numbers = "; ".join(f"{f.condition} {f.number(judged.claim.unit)}" for f in judged.findings)
+    return f"{judged.claim.text} – {judged.words}. {judged.claim.number}: {numbers}."

@@ -1,0 +1,376 @@
+"""Claims about what trained models do: learned tables, other schemes, longer texts."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ..experiments import EXPERIMENTS
+from ..learned_positional_embedding import LearnedPositionalEmbedding
+from .claim import TASK, TEXT, Claim, Measured, scores
+from .rules import Above, Below, Between
+
+_TABLE = "06_learned_positions"
+_VERSUS = "07_learned_versus_fixed"
+_BEYOND = "11_beyond_absolute_positions"
+
+TASKS = {  # experiment: what it is called here
+    "copy": "copy",
+    "reverse": "reverse",
+    "token_back": "5 back",
+    "lookup": "lookup",
+    "sort": "sort",
+    "addition": "addition",
+    "text": "text",
+}
+SOLVED = ("copy", "reverse", "token_back", "lookup")  # by both kinds, so one can ask who is sooner
+Seeds = NDArray[np.float64]
+
+
+def _lead_at_equal_length() -> Measured:
+    found = {}
+    for task, name in TASKS.items():
+        accuracy = scores(task, "accuracy")
+        found[name] = accuracy["learned"] - accuracy["sinusoidal"]
+    return found
+
+
+def _lead_of_sinusoids_on_text() -> Measured:
+    loss = scores("text")
+    return {
+        "usual sizes": loss["learned"] - loss["sinusoidal"],
+        "both large": loss["learned, large"] - loss["sinusoidal"],
+        "both small": loss["learned"] - loss["sinusoidal, small"],
+    }
+
+
+def _steps_sooner() -> Measured:
+    found = {}
+    for task in SOLVED:
+        steps = scores(task, "steps_to_0.1")
+        found[TASKS[task]] = steps["sinusoidal"] - steps["learned"]
+        found[f"{TASKS[task]}, both large"] = steps["sinusoidal"] - steps["learned, large"]
+    return found
+
+
+def _resembles_waves() -> Measured:
+    return {
+        name: scores(task, "correlation_with_sinusoid")["learned"] for task, name in TASKS.items()
+    }
+
+
+def _neighbours() -> Measured:
+    return {name: scores(task, "cosine_by_lag")["learned"][:, 1] for task, name in TASKS.items()}
+
+
+def _new_positions() -> Measured:
+    """Accuracy of windows that start where no training window did, on sinusoids."""
+    accuracy = scores("extrapolation", "accuracy_by_offset")["sinusoidal"]
+    offsets = EXPERIMENTS["extrapolation"].common["measures"]["offsets"]["offsets"]
+    return {f"start at {o}": accuracy[:, offsets.index(o)] for o in (8, 32, 96)}
+
+
+def _offsets_repair() -> Measured:
+    accuracy = scores("extrapolation", "accuracy_by_offset")
+    return {
+        kind: accuracy[f"{kind}, random offsets"].min(axis=1) for kind in ("sinusoidal", "learned")
+    }
+
+
+def _offsets_cost() -> Measured:
+    loss = scores("text")
+    return {
+        kind: loss[f"{kind}, random offsets"] - loss[kind] for kind in ("sinusoidal", "learned")
+    }
+
+
+def _unused_row_moves() -> Measured:
+    def moved(decay: float) -> float:
+        torch.manual_seed(0)
+        layer = LearnedPositionalEmbedding(64, 16)
+        before = layer.embedding.weight.detach().clone()
+        for _ in range(20):
+            layer.zero_grad()
+            layer(torch.zeros(1, 32, 16)).square().sum().backward()
+            table = layer.embedding.weight
+            assert table.grad is not None
+            with torch.no_grad():  # AdamW, but for its memory: decay first, then the step
+                table *= 1 - 0.01 * decay
+                table -= 0.01 * table.grad.sign()
+        after = layer.embedding.weight.detach()
+        return ((after - before)[32:].norm() / before[32:].norm()).item()
+
+    with torch.random.fork_rng(devices=[]):
+        return {"no weight decay": moved(0.0), "weight decay 0.1": moved(0.1)}
+
+
+def _lost_past_the_edge(scheme: str) -> Measured:
+    """Accuracy on positions trained minus accuracy on as many after them."""
+    task = scores("extrapolation", "accuracy_by_position")[scheme]
+    text = scores("text", "accuracy_by_position")[scheme]
+    return {
+        "symbol 3 back": task[:, 3:32].mean(1) - task[:, 32:64].mean(1),
+        "text": text[:, 32:64].mean(1) - text[:, 64:128].mean(1),
+    }
+
+
+def _against_none() -> Measured:
+    """What no positions at all are ahead by, past the trained length."""
+    loss = scores("text", "loss_by_position")
+    task = scores("extrapolation", "loss_by_position")
+    return {
+        "symbol 3 back, from 36": (task["none"] - task["sinusoidal"])[:, 36:].mean(1),
+        "text, from 80": (loss["none"] - loss["sinusoidal"])[:, 80:].mean(1),
+    }
+
+
+def _none_is_close() -> Measured:
+    loss = scores("text")
+    return {
+        "to learned": loss["none"] - loss["learned"],
+        "to sinusoidal": loss["none"] - loss["sinusoidal"],
+    }
+
+
+def _judges_agree() -> Measured:
+    """Who reads text better than a learned table: how much better it finds places, too."""
+    text = scores("text", "accuracy")
+    found: dict[str, Seeds] = {}
+    for scheme in ("rope", "alibi", "t5"):
+        if (text[scheme] - text["learned"]).mean() > 0:
+            lookup = scores("lookup", "accuracy")
+            found[_SCHEME_NAMES[scheme]] = lookup[scheme] - lookup["learned"]
+    return found
+
+
+_SCHEME_NAMES = {"rope": "RoPE", "alibi": "ALiBi", "t5": "T5 bias"}
+_PRESS = "Press et al. 2022, WikiText-103, perplexity at the trained 512 tokens and at 1,012: "
+
+
+def _beyond(scheme: str, key: str, text: str, made: str, instead: str, elsewhere: str) -> Claim:
+    return Claim(
+        key=key,
+        text=text,
+        made=made,
+        number="accuracy on trained positions minus accuracy on as many positions past them",
+        measure=lambda: _lost_past_the_edge(scheme),
+        rule=Below(0.05),
+        scale="about 100,000 parameters, trained on 32 positions (task) or 64 (text), 5 seeds",
+        chapter=_VERSUS if scheme == "sinusoidal" else _BEYOND,
+        section="One position past the edge"
+        if scheme == "sinusoidal"
+        else "Six schemes past the trained length",
+        instead=instead,
+        elsewhere=elsewhere,
+    )
+
+
+CLAIMS = (
+    Claim(
+        key="learned-better",
+        text="At a fixed length learned positions are better than sinusoids.",
+        made="courses and lecture notes, as a reason to prefer a learned table",
+        number="accuracy of the learned table minus that of sinusoids, each at its usual size",
+        measure=_lead_at_equal_length,
+        rule=Above(0.01),
+        scale="about 100,000 parameters, six tasks and text, 5 seeds",
+        chapter=_VERSUS,
+        section="Kind and size",
+        instead="On tasks like sorting it can be, on text it is not. Name the task and the sizes.",
+        elsewhere="Haviv et al. 2022, the Pile, perplexity of a small and a large model: learned "
+        "22.04 and 13.05, sinusoidal 21.49 and 12.93.",
+    ),
+    Claim(
+        key="nearly-identical",
+        text="Learned positions and sinusoids give nearly identical results.",
+        made="Vaswani et al. 2017, section 3.5 and table 3, row E, of translation",
+        number="accuracy of the learned table minus that of sinusoids, each at its usual size",
+        measure=_lead_at_equal_length,
+        rule=Between(-0.01, 0.01),
+        scale="about 100,000 parameters, six tasks and text, 5 seeds",
+        chapter=_VERSUS,
+        section="Kind and size",
+        instead="Where both solve the task they tie. Elsewhere they do not, either way.",
+        elsewhere="Vaswani et al. 2017: 25.7 BLEU learned, 25.8 sinusoidal.",
+    ),
+    Claim(
+        key="sinusoids-on-text",
+        text="On text sinusoids are better than a learned table.",
+        made="what comparisons of one recipe with one other report",
+        number="loss of the learned table minus that of sinusoids",
+        unit="nats",
+        measure=_lead_of_sinusoids_on_text,
+        rule=Above(0.01),
+        scale=TEXT,
+        chapter=_VERSUS,
+        section="Kind and size",
+        instead="At the usual sizes, and both large. Make both small, and the other kind wins: "
+        "the size decides with.",
+    ),
+    Claim(
+        key="learned-sooner",
+        text="A learned table learns sooner.",
+        made="this book, found on the way to the sentence above",
+        number="steps to a loss of 0.1 with sinusoids minus steps with a learned table",
+        unit="steps",
+        measure=_steps_sooner,
+        rule=Above(0.0),
+        scale=TASK,
+        chapter=_VERSUS,
+        section="Kind and size",
+        instead="On tasks that both solve, and each at its own best rate.",
+    ),
+    Claim(
+        key="learns-waves",
+        text="A learned table comes to look like the sinusoids.",
+        made="captions of heatmaps of trained tables",
+        number="correlation of the table's similarities with those of sinusoids",
+        measure=_resembles_waves,
+        rule=Above(0.3),
+        scale="about 100,000 parameters, six tasks and text, 5 seeds",
+        chapter=_TABLE,
+        section="What the task asks for",
+        instead="It comes to look like what the task asks for: nearness on text, nothing of the "
+        "kind where places are only names.",
+    ),
+    Claim(
+        key="neighbours-alike",
+        text="In a trained table neighbouring positions are similar.",
+        made="the same captions, and papers on trained tables",
+        number="mean similarity of neighbours, centred",
+        measure=_neighbours,
+        rule=Above(0.3),
+        scale="about 100,000 parameters, six tasks and text, 5 seeds",
+        chapter=_TABLE,
+        section="What the task asks for",
+        instead="If the task rewards nearness. Copying is solved perfectly without it.",
+    ),
+    Claim(
+        key="every-position-needs-data",
+        text="Only a learned table needs training data for every position; sinusoids do not.",
+        made="comparisons of the two in courses and answers",
+        number="accuracy of sinusoids on windows that start elsewhere, trained from 0",
+        measure=_new_positions,
+        rule=Above(0.9),
+        scale=TASK,
+        chapter=_VERSUS,
+        section="Further on, and from elsewhere",
+        instead="Sinusoids have the row; the model has not learned to read it. They come down "
+        "more softly than a learned table, and they come down.",
+    ),
+    Claim(
+        key="offsets-repair",
+        text="Random starting positions in training repair that.",
+        made="papers on shifted and randomised positions",
+        number="accuracy at the worst of nine starts, 0 to 96",
+        measure=_offsets_repair,
+        rule=Above(0.99),
+        scale=TASK,
+        chapter=_VERSUS,
+        section="The repair, and its price",
+        instead="They do, for starts that training has seen. Longer windows are another matter.",
+    ),
+    Claim(
+        key="offsets-free",
+        text="The repair costs nothing.",
+        made="hoped for wherever it is recommended",
+        number="loss with random offsets minus loss without, at the usual start",
+        unit="nats",
+        measure=_offsets_cost,
+        rule=Below(0.01),
+        scale=TEXT,
+        chapter=_VERSUS,
+        section="The repair, and its price",
+        instead="On text and at equal steps it costs, a learned table more than sinusoids.",
+    ),
+    Claim(
+        key="unused-rows-stay",
+        text="A row that no text reaches stays as it was initialised.",
+        made="explanations of why long positions are noise",
+        number="how far such rows move, over their length",
+        measure=_unused_row_moves,
+        rule=Below(1e-6),
+        scale="20 steps on 32 of 64 rows",
+        chapter=_TABLE,
+        section="Rows that never move",
+        instead="Without weight decay. With it they shrink towards zero and stay noise.",
+    ),
+    _beyond(
+        "sinusoidal",
+        "sinusoids-extrapolate",
+        "Sinusoids let a model read texts longer than those it was trained on.",
+        "Vaswani et al. 2017, section 3.5, as a hope; print has dropped the “may”",
+        "The formula goes on, the model does not.",
+        f"{_PRESS}20.05 and 43.54.",
+    ),
+    _beyond(
+        "rope",
+        "rope-extrapolates",
+        "RoPE lets a model read texts longer than those it was trained on.",
+        "introductions to rotary positions",
+        "It comes down later and more softly than what is added at the input. Models that need "
+        "more stretch the angles.",
+        f"{_PRESS}20.07 and 21.37. Kazemnejad et al. 2023 rank it low on ten tasks, 0.33.",
+    ),
+    _beyond(
+        "alibi",
+        "alibi-extrapolates",
+        "ALiBi lets a model read texts longer than those it was trained on.",
+        "Press et al. 2022",
+        "On text it does. On a task that asks for one place it had little to lose.",
+        f"{_PRESS}19.73 and 18.73. Kazemnejad et al. 2023, ten tasks: 0.50.",
+    ),
+    _beyond(
+        "t5",
+        "t5-extrapolates",
+        "T5's bias lets a model read texts longer than those it was trained on.",
+        "comparisons of relative positions",
+        "Its buckets reach as far as they were trained.",
+        f"{_PRESS}19.65 and 18.79. Kazemnejad et al. 2023, ten tasks: 0.55.",
+    ),
+    Claim(
+        key="no-length-limit",
+        text="Use sinusoids: they have no length limit.",
+        made="courses and answers, often over a table of finite length",
+        number="loss without positions minus loss with sinusoids, past the trained length",
+        unit="nats",
+        measure=_against_none,
+        rule=Above(0.0),
+        scale="about 100,000 parameters, trained on 32 positions (task) or 64 (text), 5 seeds",
+        chapter=_VERSUS,
+        section="Further on, and from elsewhere",
+        instead="There is no error message. Past the trained length they are worse than no "
+        "positions at all.",
+        elsewhere="Kazemnejad et al. 2023, ten tasks at twice the length, mean reciprocal rank: "
+        "none 0.69, sinusoidal 0.22.",
+    ),
+    Claim(
+        key="none-is-close",
+        text="A causal model without positions is nearly as good.",
+        made="Haviv et al. 2022, of models from 125 million parameters",
+        number="loss without positions minus loss with them",
+        unit="nats",
+        measure=_none_is_close,
+        rule=Below(0.1),
+        scale=TEXT,
+        chapter=_BEYOND,
+        section="Why no scheme at all is not blind",
+        instead="Not at this size. The mask leaks order, and larger models make more of it.",
+        elsewhere="Haviv et al. 2022, the Pile, perplexity of a small and a large model: none "
+        "22.15 and 13.10, learned 22.04 and 13.05.",
+    ),
+    Claim(
+        key="loss-is-judge",
+        text="The scheme with the better language model also finds places better.",
+        made="taken for granted where loss curves are the only judge",
+        number="accuracy at looking a position up minus that of a learned table, for schemes that "
+        "read text better than it",
+        measure=_judges_agree,
+        rule=Above(0.0),
+        scale=TASK,
+        chapter=_BEYOND,
+        section="Two judges",
+        instead="Two judges, two orders. Show a task beside the loss.",
+    ),
+)

@@ -1,0 +1,652 @@
+"""What is true: verdicts are computed by the rule one reads, and the table shows all of them."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import re
+from collections import Counter
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import unquote
+
+import nbformat
+import numpy as np
+import pytest
+import torch
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+import simplellm.claims as claims
+from simplellm.claims import (
+    CHAPTERS,
+    CLAIMS,
+    Above,
+    Below,
+    Between,
+    Claim,
+    ClaimsStrip,
+    ClaimsTable,
+    Finding,
+    Judged,
+    Outcome,
+    Rule,
+    Verdict,
+    find,
+    judge,
+    layer,
+    scaling,
+    shown,
+    trained,
+    verdict,
+)
+from simplellm.claims import claim as claim_module
+from simplellm.claims.table import link, script, stylesheet
+from simplellm.records import mean_and_interval
+from tools.browser import chromium
+from tools.common import ROOT
+
+quick = settings(max_examples=100, deadline=None, database=None)
+
+NUMBERS = st.floats(-1e3, 1e3).map(lambda x: round(x, 4))
+HALVES = st.floats(0, 1e3).map(lambda x: round(x, 4))
+every_claim = pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: claim.key)
+
+
+@st.composite
+def rules(draw) -> Rule:
+    low, high = sorted((draw(NUMBERS), draw(NUMBERS)))
+    return draw(st.sampled_from([Above(low), Below(low), Between(low, high)]))
+
+
+# ---- rules
+
+
+@quick
+@given(mean=NUMBERS, half=HALVES, t=NUMBERS)
+def test_above_is_true_only_of_a_whole_interval_above(mean: float, half: float, t: float) -> None:
+    outcome = Above(t).outcome(mean, half)
+    wanted = Outcome.TRUE if mean - half > t else Outcome.OPEN
+    assert outcome == (Outcome.FALSE if mean + half <= t else wanted)
+
+
+@quick
+@given(mean=NUMBERS, half=HALVES, t=NUMBERS)
+def test_below_is_above_in_a_mirror(mean: float, half: float, t: float) -> None:
+    assert Below(t).outcome(mean, half) is Above(-t).outcome(-mean, half)
+
+
+@quick
+@given(mean=NUMBERS, half=HALVES, low=NUMBERS, width=HALVES)
+def test_between_is_neither_above_nor_below(
+    mean: float, half: float, low: float, width: float
+) -> None:
+    high = low + width
+    outcome = Between(low, high).outcome(mean, half)
+    outside = {Above(high).outcome(mean, half), Below(low).outcome(mean, half)}
+    if outcome is Outcome.TRUE:
+        assert Outcome.TRUE not in outside
+    assert (outcome is Outcome.FALSE) == (Outcome.TRUE in outside)
+
+
+@quick
+@given(rule=rules(), mean=NUMBERS, half=HALVES, wider=HALVES)
+def test_more_doubt_can_only_open_what_was_settled(
+    rule: Rule, mean: float, half: float, wider: float
+) -> None:
+    before, after = rule.outcome(mean, half), rule.outcome(mean, half + wider)
+    assert after in (before, Outcome.OPEN)
+
+
+@quick
+@given(rule=rules(), mean=NUMBERS)
+def test_number_without_an_interval_is_never_open(rule: Rule, mean: float) -> None:
+    assert rule.outcome(mean) is not Outcome.OPEN
+
+
+@quick
+@given(rule=rules(), mean=NUMBERS)
+def test_what_is_not_a_number_is_open(rule: Rule, mean: float) -> None:
+    assert rule.outcome(math.nan, 0.0) is rule.outcome(mean, math.nan) is Outcome.OPEN
+
+
+def thresholds(rule: Rule, unit: str = "") -> list[float]:
+    """The numbers in a rule's sentence: all that a reader knows of it."""
+    sentence = rule.sentence(unit).removesuffix(f"{unit}.")
+    return [float(n.replace(",", "")) for n in re.findall(r"-?[\d,]+(?:\.\d+)?", sentence)]
+
+
+def judged_by_its_sentence(rule: Rule, unit: str, number: float) -> bool:
+    """Read a rule's sentence and apply it, without looking at the rule."""
+    sentence, numbers = rule.sentence(unit), thresholds(rule, unit)
+    if " above " in sentence:
+        return number > numbers[0]
+    if " below " in sentence:
+        return number < numbers[0]
+    assert " from " in sentence
+    return numbers[0] <= number <= numbers[1]
+
+
+@quick
+@given(rule=rules(), number=NUMBERS, unit=st.sampled_from(["", "nats", "MB"]))
+def test_sentence_says_what_the_code_does(rule: Rule, number: float, unit: str) -> None:
+    assert (rule.outcome(number) is Outcome.TRUE) == judged_by_its_sentence(rule, unit, number)
+
+
+@quick
+@given(rule=rules(), offset=st.sampled_from([-1e-3, 0.0, 1e-3]))
+def test_sentence_says_what_the_code_does_at_the_threshold(rule: Rule, offset: float) -> None:
+    for threshold in thresholds(rule):
+        number = round(threshold + offset, 4)
+        assert (rule.outcome(number) is Outcome.TRUE) == judged_by_its_sentence(rule, "", number)
+
+
+# ---- verdicts
+
+
+@quick
+@given(outcomes=st.lists(st.sampled_from(list(Outcome)), min_size=1))
+def test_verdict_says_how_many_conditions_are_true(outcomes: list[Outcome]) -> None:
+    true = outcomes.count(Outcome.TRUE)
+    found = verdict(outcomes)
+    assert (found is Verdict.HOLDS) == (true == len(outcomes))
+    assert (found is Verdict.HOLDS_IF) == (0 < true < len(outcomes))
+    assert (found is Verdict.OPEN) == (true == 0 and Outcome.OPEN in outcomes)
+    assert (found is Verdict.FAILS) == (set(outcomes) == {Outcome.FALSE})
+
+
+def test_claim_without_a_measurement_has_no_verdict() -> None:
+    with pytest.raises(ValueError, match="at least one measured condition"):
+        verdict([])
+
+
+@quick
+@given(values=st.lists(NUMBERS, min_size=2, max_size=8), confidence=st.floats(0.5, 0.99))
+def test_seeds_are_judged_by_their_interval(values: list[float], confidence: float) -> None:
+    found = find("a", np.array(values), Above(0.0), confidence)
+    mean, half = mean_and_interval(values, confidence)
+    assert (found.mean, found.half_width, found.values) == (mean, half, tuple(values))
+    assert found.outcome is Above(0.0).outcome(mean, half)
+
+
+def test_one_seed_settles_nothing() -> None:
+    assert find("a", np.array([5.0]), Above(0.0)).outcome is Outcome.OPEN
+    assert find("a", 5.0, Above(0.0)).outcome is Outcome.TRUE  # no seed: no chance in it
+
+
+def made_up(**conditions: float) -> Judged:
+    return judge(replace(CLAIMS[0], measure=lambda: conditions, rule=Above(0.0)))
+
+
+def test_words_name_the_conditions_or_the_exceptions() -> None:
+    assert made_up(a=1, b=1).words == "holds"
+    assert made_up(a=-1).words == "does not hold"
+    assert made_up(a=1, b=-1).words == "holds if: a"
+    assert made_up(a=1, b=1, c=1, d=-1).words == "holds in 3 of 4, not: d"
+
+
+# ---- every claim of the book
+
+
+def far_on_each_side(rule: Rule) -> tuple[float, float]:
+    """A number for which a rule's sentence is true, and one for which it is not."""
+    numbers = [*thresholds(rule), *(t + d for t in thresholds(rule) for d in (-1e6, 1e6))]
+    sides = {judged_by_its_sentence(rule, "", n): n for n in numbers}
+    return sides[True], sides[False]
+
+
+@every_claim
+def test_verdict_follows_from_the_measurement_and_from_nothing_else(claim: Claim) -> None:
+    true, false = far_on_each_side(claim.rule)
+    wide = np.array([-1e9, 1e9])
+    for measured, wanted in (
+        ({"a": true}, Verdict.HOLDS),
+        ({"a": false}, Verdict.FAILS),
+        ({"a": true, "b": false}, Verdict.HOLDS_IF),
+        ({"a": false, "b": wide}, Verdict.OPEN),
+    ):
+        found = judge(replace(claim, measure=lambda measured=measured: measured))
+        assert found.verdict is wanted
+
+
+@every_claim
+def test_claim_is_measured_in_numbers_with_five_seeds_where_there_are_seeds(claim: Claim) -> None:
+    found = judge(claim).findings
+    assert found
+    assert all(len(f.values) in (1, 5) and np.isfinite(f.values).all() for f in found)
+    assert ("5 seeds" in claim.scale) == all(len(f.values) == 5 for f in found)
+
+
+@every_claim
+def test_measuring_twice_gives_the_same_and_leaves_chance_alone(claim: Claim) -> None:
+    torch.manual_seed(5)
+    state = torch.get_rng_state()
+    once, twice = claim.measure(), claim.measure()
+    assert torch.equal(torch.get_rng_state(), state)
+    assert list(once) == list(twice)
+    assert all(np.array_equal(once[name], twice[name]) for name in once)
+
+
+RECORDED = ((scaling, "scaling-helps"), (trained, "sinusoids-on-text"), (layer, "tying-free"))
+
+
+@pytest.mark.parametrize(("module", "key"), RECORDED, ids=[key for _, key in RECORDED])
+def test_other_records_give_another_verdict(module, key: str, monkeypatch) -> None:
+    claim = next(c for c in CLAIMS if c.key == key)
+    before = judge(claim)
+    real = claim_module.scores
+    monkeypatch.setattr(
+        module, "scores", lambda *which: {arm: -v for arm, v in real(*which).items()}
+    )
+    claim_module._measured.cache_clear()
+    try:
+        after = judge(claim)
+    finally:
+        monkeypatch.undo()
+        claim_module._measured.cache_clear()
+    turned = {Outcome.TRUE: Outcome.FALSE, Outcome.FALSE: Outcome.TRUE}
+    assert [f.outcome for f in after.findings] == [turned[f.outcome] for f in before.findings]
+
+
+def test_keys_stand_once_and_are_fit_for_links() -> None:
+    keys = [claim.key for claim in CLAIMS]
+    assert len(set(keys)) == len(keys)
+    assert all(re.fullmatch(r"[a-z][a-z0-9-]*", key) for key in keys)
+
+
+def test_no_sentence_is_said_twice() -> None:
+    assert max(Counter(claim.text for claim in CLAIMS).values()) == 1
+
+
+@every_claim
+def test_claim_is_a_sentence_with_a_better_one_beside_it(claim: Claim) -> None:
+    assert claim.text.endswith(".") and claim.instead.endswith(".")
+    assert claim.text != claim.instead
+    assert claim.made and not claim.made.endswith(".")
+    assert claim.number and claim.scale
+
+
+def headings(chapter: str) -> set[str]:
+    notebook = nbformat.read(ROOT / "chapters" / f"{chapter}.ipynb", as_version=4)
+    text = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    return set(re.findall(r"(?m)^#{2,} (.+?)\s*$", text))
+
+
+@every_claim
+def test_link_leads_to_a_section_that_is_there(claim: Claim) -> None:
+    path, _, place = link(claim).partition("#")
+    assert (ROOT / "chapters" / path).is_file()
+    assert not claim.section or claim.section in headings(claim.chapter)
+    assert unquote(place) == claim.section.replace(" ", "-")  # as JupyterLab names a heading
+
+
+def test_unknown_chapter_is_refused_by_name() -> None:
+    with pytest.raises(ValueError, match=r"got '13_none' in the claim 'balance'"):
+        replace(next(c for c in CLAIMS if c.key == "balance"), chapter="13_none")
+
+
+# What the book sets out to put to a test, chapter by chapter, and what people get wrong in print.
+SUBJECTS = {
+    "how a table starts: normal or uniform": {"normal-start"},
+    "which rows get a gradient": {"rows-reached"},
+    "PAD's row": {"special-zero"},
+    "attention and order; what the mask leaks": {"attention-blind", "none-is-close"},
+    "√d: balance, drowning, gradients, the learning rate": {
+        *("balance", "drowned", "scaling-helps", "balance-is-why", "stable-gradients"),
+        "only-a-size",
+    },
+    "wavelengths": {"wavelengths", "own-frequency", "slow-first", "worked-example"},
+    "bounded and unique, with what margin": {"bounded", "unique", "repeats"},
+    "why 10000": {"base"},
+    "pairs that turn within a text": {"whole-row-works"},
+    "the order of columns, and other frequencies": {"interleaved", "tensor2tensor"},
+    "precision": {"low-precision"},
+    "the rotation, and what it is not": {"rotation", "column-alone", "adding-rotates"},
+    "the dot product": {"offset-only", "monotone"},
+    "sine and cosine at right angles": {"orthogonal"},
+    "adding and not concatenating": {"sum-loses"},
+    "what a learned table comes to look like": {"learns-waves", "neighbours-alike"},
+    "rows without training": {"unused-rows-stay", "every-position-needs-data"},
+    "learned against fixed": {
+        *("learned-better", "nearly-identical", "sinusoids-on-text", "learned-sooner"),
+    },
+    "random offsets and their price": {"offsets-repair", "offsets-free"},
+    "longer texts": {
+        *("sinusoids-extrapolate", "no-length-limit", "rope-extrapolates"),
+        *("alibi-extrapolates", "t5-extrapolates"),
+    },
+    "two judges": {"loss-is-judge"},
+    "dropout": {"dropout-reduces", "dropout-prevents", "dropout-places"},
+    "memory": {"free-table"},
+    "padding": {"padding"},
+    "the batch axis": {"shapes-fit"},
+    "tying": {"tying-saves", "tying-free", "both-ends"},
+    "the first loss": {"first-loss"},
+}
+
+
+def test_each_subject_of_the_book_has_its_claims_and_each_claim_its_subject() -> None:
+    listed = list(itertools.chain.from_iterable(SUBJECTS.values()))
+    assert sorted(listed) == sorted(claim.key for claim in CLAIMS)
+
+
+def test_every_chapter_with_claims_of_its_own_is_in_the_table() -> None:
+    assert {claim.chapter for claim in CLAIMS} == set(CHAPTERS)
+
+
+# ---- numbers
+
+
+@quick
+@given(number=st.floats(-1e7, 1e7))
+def test_number_is_shown_to_three_digits(number: float) -> None:
+    text = shown(number).replace("−", "-").replace(",", "")
+    if text.startswith(("below", "-below")):
+        assert abs(number) < 1e-6
+    else:
+        assert math.isclose(float(text), number, rel_tol=5e-3, abs_tol=0)
+
+
+@quick
+@given(values=st.lists(st.floats(-100, 100), min_size=2, max_size=5))
+def test_interval_is_shown_around_its_mean(values: list[float]) -> None:
+    found = find("a", np.array(values), Above(0.0))
+    assume(found.half_width > 1e-3)
+    mean, half = found.number("nats").removesuffix(" nats").replace("−", "-").split(" ± ")
+    assert abs(float(mean) - found.mean) <= max(5.1e-4, 0.06 * found.half_width)
+    assert abs(float(half) - found.half_width) <= max(5.1e-4, 0.06 * found.half_width)
+
+
+# ---- strip and table
+
+
+class Page(HTMLParser):
+    """What stands in the HTML: ids, links, and the text of each row by its id."""
+
+    def __init__(self, source: str) -> None:
+        super().__init__()
+        self.ids: list[str] = []
+        self.links: list[str] = []
+        self.rows: dict[str, str] = {}
+        self._row = ""
+        self._open: list[str] = []
+        self.feed(source)
+        assert not self._open, self._open
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        values = dict(attrs)
+        self._open.append(tag)
+        if values.get("id"):
+            self.ids.append(str(values["id"]))
+        if values.get("href"):
+            self.links.append(str(values["href"]))
+        if tag == "tr":
+            self._row = values.get("id") or ""
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self._open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self._row and "tr" in self._open:
+            self.rows[self._row] = self.rows.get(self._row, "") + data
+
+
+JUDGED = [judge(claim) for claim in CLAIMS]
+STRIP, TABLE = ClaimsStrip(JUDGED, title="All"), ClaimsTable(JUDGED)
+
+
+def test_table_holds_every_claim_with_its_number_rule_and_verdict() -> None:
+    rows = Page(TABLE.html()).rows
+    assert list(rows) == [f"claim-{claim.key}" for claim in CLAIMS]
+    for judged in JUDGED:
+        text, claim = rows[f"claim-{judged.claim.key}"], judged.claim
+        for said in (claim.made, claim.number, claim.scale, claim.elsewhere):
+            assert said.replace("`", "") in text
+        assert claim.rule.sentence(claim.unit) in text
+        assert str(judged.verdict) in text and judged.under in text
+        assert all(f"{f.condition} {f.number(claim.unit)}" in text for f in judged.findings)
+
+
+def test_strip_leads_to_every_row_of_the_table() -> None:
+    assert sorted(Page(STRIP.html()).links) == sorted(f"#claim-{c.key}" for c in CLAIMS)
+
+
+def test_no_id_stands_twice_on_the_page() -> None:
+    ids = Page(STRIP.html() + TABLE.html()).ids
+    assert len(set(ids)) == len(ids)
+
+
+def test_table_links_to_the_sections() -> None:
+    assert Page(TABLE.html()).links == [link(claim) for claim in CLAIMS]
+
+
+@pytest.mark.parametrize("element", [STRIP, TABLE], ids=["strip", "table"])
+def test_the_same_claims_give_the_same_bytes(element: ClaimsStrip | ClaimsTable) -> None:
+    again = type(element)([judge(claim) for claim in CLAIMS])
+    if isinstance(element, ClaimsStrip):
+        again.title = element.title
+    assert again._repr_mimebundle_() == element._repr_mimebundle_()
+
+
+@pytest.mark.parametrize("element", [STRIP, TABLE], ids=["strip", "table"])
+def test_page_needs_nothing_from_elsewhere(element: ClaimsStrip | ClaimsTable) -> None:
+    source = element.html()
+    assert "://" not in source and "url(" not in source and "@import" not in source
+    assert "fetch(" not in source and "import(" not in source
+
+
+def test_text_of_a_claim_cannot_become_markup() -> None:
+    odd = '<b>"x" & y</b>'
+    claim = replace(
+        CLAIMS[0], text=odd, made=odd, number=odd, instead=odd, measure=lambda: {odd: 1.0}
+    )
+    judged = judge(claim)
+    for element in (ClaimsStrip([judged], title=odd), ClaimsTable([judged])):
+        assert odd not in element.html()
+        assert "&lt;b&gt;" in element.html()
+
+
+def test_hosts_without_html_read_every_verdict_as_text() -> None:
+    lines = TABLE._repr_mimebundle_()["text/plain"].splitlines()
+    assert len(lines) == len(CLAIMS)
+    assert all(
+        j.claim.text in line and j.words in line for j, line in zip(JUDGED, lines, strict=True)
+    )
+
+
+def test_counts_add_up_to_all_claims() -> None:
+    counts = STRIP.counts()
+    assert sum(counts.values()) == len(CLAIMS)
+    assert counts == {v: sum(j.verdict is v for j in JUDGED) for v in Verdict}
+
+
+@pytest.mark.parametrize("kind", [ClaimsStrip, ClaimsTable])
+def test_nothing_to_show_is_refused(kind) -> None:
+    with pytest.raises(ValueError, match="judged is empty"):
+        kind([])
+
+
+def test_light_and_dark_define_the_same_colours() -> None:
+    blocks = re.findall(r"\{([^{}]*--ink:[^{}]*)\}", stylesheet())
+    names = [re.findall(r"--[\w-]+(?=:)", block) for block in blocks]
+    assert len(names) == 3 and names[0] == names[1] == names[2]
+
+
+def committed_outputs() -> list[str]:
+    notebook = nbformat.read(ROOT / "chapters" / "12_what_is_true.ipynb", as_version=4)
+    outputs = [o for cell in notebook.cells for o in cell.get("outputs", [])]
+    html = ["".join(o.get("data", {}).get("text/html", "")) for o in outputs]
+    return [text for text in html if "simplellm-claims" in text]
+
+
+def test_chapter_shows_the_strip_and_the_table_of_today() -> None:
+    """nbval leaves script and style out; here they are compared."""
+    strip, table = committed_outputs()
+    assert f">{stylesheet()}</style>" in strip and f">{stylesheet()}</style>" in table
+    assert f">{script()}</script>" in table
+    assert Page(strip).links == Page(STRIP.html()).links
+    assert list(Page(table).rows) == list(Page(TABLE.html()).rows)
+
+
+# ---- in a browser
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory) -> str:
+    page: Path = tmp_path_factory.mktemp("claims") / "page.html"
+    page.write_text(
+        '<!doctype html><html lang="en" data-theme="light"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width"><title>Claims</title></head>'
+        f"<body><main><h1>Claims</h1>{STRIP.html()}{TABLE.html()}</main></body></html>",
+        encoding="utf-8",
+    )
+    return page.as_uri()
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with chromium() as started:
+        yield started
+
+
+@pytest.fixture
+def page(browser, address):
+    opened = browser.new_page()
+    opened.goto(address)
+    yield opened
+    opened.close()
+
+
+VISIBLE = "[...document.querySelectorAll('tbody tr')].filter(r => !r.hidden).map(r => r.id)"
+
+
+def ids(judged: list[Judged]) -> list[str]:
+    return [f"claim-{j.claim.key}" for j in judged]
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("wanted", list(Verdict))
+def test_filter_by_verdict_shows_those_and_says_how_many(page, wanted: Verdict) -> None:
+    page.get_by_label("Verdict", exact=True).select_option(str(wanted))
+    some = [j for j in JUDGED if j.verdict is wanted]
+    assert page.evaluate(VISIBLE) == ids(some)
+    assert page.get_by_role("status").inner_text() == f"{len(some)} of {len(JUDGED)} claims"
+
+
+@pytest.mark.browser
+def test_filters_are_taken_together_and_undone_together(page) -> None:
+    chapter = CHAPTERS["07_learned_versus_fixed"]
+    page.get_by_label("Chapter").select_option(chapter)
+    page.get_by_label("Search").fill("TEXT sinusoids")
+    shown_ids = page.evaluate(VISIBLE)
+    assert "claim-sinusoids-on-text" in shown_ids
+    of_chapter = [j for j in JUDGED if CHAPTERS[j.claim.chapter] == chapter]
+    assert 0 < len(shown_ids) < len(of_chapter) and set(shown_ids) < set(ids(of_chapter))
+    page.get_by_role("button", name="Show all").click()
+    assert page.evaluate(VISIBLE) == ids(JUDGED)
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("column", ClaimsTable.sortable)
+def test_column_sorts_both_ways_from_the_keyboard_and_says_so(page, column: str) -> None:
+    button = page.get_by_role("button", name=column, exact=True)
+    head = page.locator(f'th[data-name="{column}"]')
+    assert head.get_attribute("aria-sort") == "none"
+    button.focus()
+    page.keyboard.press("Enter")
+    assert head.get_attribute("aria-sort") == "ascending"
+    up = page.evaluate(VISIBLE)
+    page.keyboard.press("Enter")
+    assert head.get_attribute("aria-sort") == "descending"
+    down = page.evaluate(VISIBLE)
+    assert sorted(up) == sorted(down) == sorted(ids(JUDGED))
+    by = {
+        "Claim": lambda j: j.claim.text.lower(),
+        "Verdict": lambda j: list(Verdict).index(j.verdict),
+    }
+    if column == "Verdict":
+        order = {f"claim-{j.claim.key}": by[column](j) for j in JUDGED}
+        assert [order[i] for i in up] == sorted(order.values())
+        assert [order[i] for i in down] == sorted(order.values(), reverse=True)
+    else:
+        assert up != ids(JUDGED) or column == "Shown in"
+        assert up[0] != down[0]
+
+
+@pytest.mark.browser
+def test_address_keeps_the_choice(page, address) -> None:
+    page.get_by_label("Verdict", exact=True).select_option("holds if")
+    page.get_by_label("Search").fill("table")
+    page.get_by_role("button", name="Claim", exact=True).click()
+    before, url = page.evaluate(VISIBLE), page.url
+    assert url.startswith(f"{address}#claims?")
+    page.goto("about:blank")
+    page.goto(url)
+    assert page.evaluate(VISIBLE) == before
+    assert page.get_by_label("Search").input_value() == "table"
+
+
+@pytest.mark.browser
+def test_link_to_a_row_that_is_filtered_out_brings_it_back(page) -> None:
+    page.get_by_label("Search").fill("no claim says this")
+    assert page.evaluate(VISIBLE) == []
+    page.locator('a[href="#claim-wavelengths"]').click()
+    page.wait_for_function("!document.getElementById('claim-wavelengths').hidden")
+    assert page.locator("#claim-wavelengths").is_visible()
+
+
+@pytest.mark.browser
+def test_rubbish_in_the_address_leaves_the_table_whole(page, address) -> None:
+    for rubbish in (
+        "#claims?verdict=maybe&sort=Colour",
+        "#claims?%",
+        "#%E0%A4%A",
+        "#claims?chapter=99",
+    ):
+        page.goto("about:blank")
+        page.goto(address + rubbish)
+        assert page.evaluate(VISIBLE) == ids(JUDGED)
+
+
+@pytest.mark.browser
+def test_table_reads_without_a_script(browser, address) -> None:
+    context = browser.new_context(java_script_enabled=False)
+    plain = context.new_page()
+    plain.goto(address)
+    assert plain.locator("tbody tr").count() == len(CLAIMS)
+    assert plain.locator("input, select, button").count() == 0  # no control that does nothing
+    assert plain.get_by_text("True where the number is").first.is_visible()
+    context.close()
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("width", [360, 1000])
+def test_axe_finds_nothing_and_nothing_is_too_wide(browser, address, theme, width) -> None:
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
+    opened = browser.new_page(viewport={"width": width, "height": 800})
+    opened.goto(address)
+    opened.evaluate("theme => { document.documentElement.dataset.theme = theme; }", theme)
+    assert opened.evaluate("document.documentElement.scrollWidth") <= width
+    opened.evaluate(axe.axe_script)
+    found = opened.evaluate("async () => (await axe.run()).violations")
+    assert [(v["id"], v["nodes"][0]["html"][:100]) for v in found] == []
+    opened.close()
+
+
+@pytest.mark.browser
+def test_on_a_phone_each_part_of_a_card_says_what_it_is(browser, address) -> None:
+    opened = browser.new_page(viewport={"width": 360, "height": 800})
+    opened.goto(address)
+    before = "td => getComputedStyle(td, '::before').content"
+    cells = opened.locator("#claim-balance td").all()
+    assert [cell.evaluate(before).strip('"') for cell in cells] == list(ClaimsTable.columns[1:])
+    tops = [cell.bounding_box()["y"] for cell in cells]
+    assert tops == sorted(tops) and len(set(tops)) == len(tops)
+    opened.close()
+
+
+def test_public_names_are_all_there() -> None:
+    assert all(hasattr(claims, name) for name in claims.__all__)
+    assert isinstance(Finding("a", (1.0,), 1.0, 0.0, Outcome.TRUE).number(), str)
