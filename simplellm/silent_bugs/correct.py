@@ -102,6 +102,12 @@ def _learned(vocab_size: int, d_model: int, max_seq_len: int, dropout: float) ->
 CORRECT = by_name(
     (
         Variant("textbook", Textbook, "The paper's layer, step by step."),
+        Variant(
+            "learned textbook",
+            LearnedTextbook,
+            "The same with a learned table of positions.",
+            Convention(positions="learned"),
+        ),
         Variant("InputEmbedding", InputEmbedding, "This package's layer, with sinusoids."),
         Variant(
             "learned positions",
