@@ -23,7 +23,7 @@ def _rows_with_gradient(tied: bool) -> int:
 
 
 def _distinct(ids: Tensor) -> int:
-    return len(ids.unique())
+    return len(set(ids.flatten().tolist()))
 
 
 def grow(table: Tensor, size: int) -> Tensor:
