@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -17,6 +18,7 @@ from tools import notebook_rules as rules
 
 ROOT = Path(__file__).parent.parent
 NAME, TITLE = "98_a_chapter_from_the_scaffold", "Scaling by √d_model"
+JUDGE = f"simplellm/exercises/{NAME[3:]}.py"
 
 CONTENTS = """\
 # One line a chapter.
@@ -31,19 +33,27 @@ chapters:
 
 def command(tree: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, *arguments], cwd=tree, capture_output=True, text=True, check=False
+        [sys.executable, *arguments],
+        cwd=tree,
+        env={**os.environ, "PYTHONPATH": str(tree)},  # the tree's package, not the repository's
+        capture_output=True,
+        text=True,
+        check=False,
     )
 
 
 # ---- in a copy of the tree -----------------------------------------------------------------------
 
 
+LEFT_BEHIND = {"__pycache__", ".hypothesis", ".pytest_cache"}
+
+
 def files(tree: Path) -> dict[str, bytes]:
-    """What stands in a tree, but for what Python and make leave behind."""
+    """What stands in a tree, but for what Python and its tests leave behind."""
     return {
         path.relative_to(tree).as_posix(): path.read_bytes()
         for path in tree.rglob("*")
-        if path.is_file() and "__pycache__" not in path.parts
+        if path.is_file() and not LEFT_BEHIND.intersection(path.parts)
     }
 
 
@@ -51,8 +61,11 @@ def files(tree: Path) -> dict[str, bytes]:
 def trees(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, bytes]]:
     """A copy of what the scaffold reads and writes, with a chapter made in it; as it was before."""
     tree = tmp_path_factory.mktemp("tree")
-    folders, settings = ("chapters", "tools"), ("_config.yml", "_toc.yml", "pyproject.toml")
-    for name in (*folders, *settings, "tests/sanitize.cfg"):
+    folders, settings = (
+        ("chapters", "simplellm", "tools"),
+        ("_config.yml", "_toc.yml", "pyproject.toml"),
+    )
+    for name in (*folders, *settings, "tests/sanitize.cfg", "tests/test_exercises.py"):
         (tree / name).parent.mkdir(exist_ok=True)
         copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
         copy(ROOT / name, tree / name)
@@ -80,10 +93,10 @@ def test_new_chapter_begins_with_its_title(notebook: NotebookNode) -> None:
     assert notebook.cells[0].source.startswith(f"# {TITLE}\n")
 
 
-def test_one_file_is_added_and_listed_in_three(trees: tuple[Path, dict[str, bytes]]) -> None:
+def test_page_and_judge_are_added_and_listed_in_three(trees: tuple[Path, dict[str, bytes]]) -> None:
     tree, before = trees
     after = files(tree)
-    assert after.keys() - before.keys() == {f"chapters/{NAME}.ipynb"}
+    assert after.keys() - before.keys() == {f"chapters/{NAME}.ipynb", JUDGE}
     first_page, chapter_map = "chapters/00_start_here.ipynb", "chapters/map.yml"
     changed = {name for name in before if after[name] != before[name]}
     assert changed == {"_toc.yml", first_page, chapter_map}
@@ -100,8 +113,18 @@ def test_new_chapter_gives_the_same_bytes_when_refreshed(tree: Path) -> None:
 
 @pytest.mark.parametrize("check", [["check"], ["format", "--check"]], ids=" ".join)
 def test_new_chapter_is_in_style(tree: Path, check: list[str]) -> None:
-    done = command(tree, "-m", "ruff", *check, "--no-cache", f"chapters/{NAME}.ipynb")
+    done = command(tree, "-m", "ruff", *check, "--no-cache", f"chapters/{NAME}.ipynb", JUDGE)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_exercises_of_a_new_chapter_keep_every_promise(tree: Path) -> None:
+    """What tests/test_exercises.py asks of every chapter, it asks of this one."""
+    words = NAME[3:]
+    those = f"{words} or ex-{words.replace('_', '-')}"
+    done = command(tree, "-m", "pytest", "-v", "tests/test_exercises.py", "-k", those)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"graded_executed_and_checked[{words}] PASSED" in done.stdout
+    assert f"known_mistake_hears_exactly_its_reason[{those.split()[-1]}-step] PASSED" in done.stdout
 
 
 def test_second_chapter_of_that_name_is_refused(tree: Path) -> None:
@@ -119,6 +142,7 @@ def test_second_chapter_of_that_name_is_refused(tree: Path) -> None:
 def book(tmp_path: Path) -> Path:
     """A book of one chapter, which was made with the scaffold."""
     (tmp_path / "chapters").mkdir()
+    (tmp_path / "simplellm" / "exercises").mkdir(parents=True)
     (tmp_path / "_toc.yml").write_text(CONTENTS, encoding="utf-8")
     nbformat.write(new_chapter.page("order", "Order"), tmp_path / "chapters" / "02_order.ipynb")
     return tmp_path
@@ -159,10 +183,17 @@ def test_taken_words_are_refused(book: Path) -> None:
         new_chapter.check(book, "03_order", TITLE)
 
 
+def test_words_of_another_module_are_refused(book: Path) -> None:
+    (book / "simplellm" / "exercises" / "kinds.py").write_text("")
+    with pytest.raises(ValueError, match=r"exercises/kinds\.py exists already; choose other words"):
+        new_chapter.check(book, "03_kinds", TITLE)
+
+
 def test_page_that_does_not_run_leaves_nothing(book: Path) -> None:
     # There is no tools/refresh.py in this book, so executing fails.
     assert new_chapter.create(book, "03_scaling", TITLE) == 1
     assert [path.name for path in (book / "chapters").iterdir()] == ["02_order.ipynb"]
+    assert list((book / "simplellm" / "exercises").iterdir()) == []
     assert (book / "_toc.yml").read_text(encoding="utf-8") == CONTENTS
 
 
@@ -208,10 +239,11 @@ def labels(notebook: NotebookNode) -> set[str]:
 
 def test_two_chapters_share_no_label() -> None:
     one, other = (labels(new_chapter.page(slug, TITLE)) for slug in ("scaling", "scaling-twice"))
-    assert len(one) == len(other) == 5
+    assert len(one) == len(other) == 7
     assert not one & other
 
 
 def test_nothing_is_left_to_fill_in() -> None:
     text = nbformat.writes(new_chapter.page("scaling", TITLE))
+    text += new_chapter.exercises("03_scaling", "scaling")
     assert not re.search(r"@\w+@|TODO|FIXME|XXX", text)

@@ -5,6 +5,7 @@
 The page is a real one. It claims one small thing, measures it, and passes every check as it stands;
 replace it section by section, and it can be checked at every step on the way. CONTRIBUTING.md says
 what belongs in each section. Labels are made from the file's name, so that no two chapters clash.
+With the page comes the module that judges the answers to its exercises.
 """
 
 # ruff: noqa: E501 (a paragraph of a notebook is one line)
@@ -198,7 +199,7 @@ $2\sin(1/2)$: there is one hand, it turns by one radian, and its tip moves along
         r"""
 ## Exercises
 
-Try each before you open its solution; the solutions are cells that have been run.""",
+Try each before you open its solution; the solutions are cells that have been run. In a notebook, `check` says whether your answer is right and, if not, why.""",
         {},
     ),
     (
@@ -212,6 +213,15 @@ Compute the step at `d_model = 4` from its two frequencies, 1 and 0.01. Which of
 
 ```{exercise-end}
 ```""",
+        {},
+    ),
+    (
+        "code",
+        r"""
+from simplellm.exercises import check
+
+# Put your answer in place of None.
+check("ex-@slug@-step", None)""",
         {},
     ),
     (
@@ -230,13 +240,99 @@ import math
 fast, slow = 2 * math.sin(1 / 2), 2 * math.sin(0.01 / 2)
 by_hand = math.hypot(fast, slow)
 print(f"hands {fast:.4f} and {slow:.4f}, together {by_hand:.4f}")
-assert math.isclose(by_hand, steps(4, 2)[0].item(), abs_tol=1e-6)""",
+assert math.isclose(by_hand, steps(4, 2)[0].item(), abs_tol=1e-6)
+check("ex-@slug@-step", by_hand)""",
         {},
     ),
     (
         "markdown",
         r"""
 The fast one. The slow hand changes nothing that four decimals could show.
+
+```{solution-end}
+```""",
+        {},
+    ),
+    (
+        "markdown",
+        r"""
+```{exercise-start} Apply
+:label: ex-@slug@-width
+```
+
+You want neighbouring rows to be more than 2 apart. How narrow may the table be?
+
+```{exercise-end}
+```""",
+        {},
+    ),
+    (
+        "code",
+        r"""
+# Put your answer in place of None.
+check("ex-@slug@-width", None)""",
+        {},
+    ),
+    (
+        "markdown",
+        r"""
+```{solution-start} ex-@slug@-width
+:class: dropdown
+```""",
+        {},
+    ),
+    (
+        "code",
+        r"""
+wide_enough = next(d for d in range(2, 512, 2) if steps(d, 2)[0] > 2)
+for d in (wide_enough - 2, wide_enough):
+    print(f"d_model {d:3d}: a step of {steps(d, 2)[0]:.3f}")
+check("ex-@slug@-width", wide_enough)""",
+        {},
+    ),
+    (
+        "markdown",
+        r"""
+Every hand adds to the *square* of the step, so steps grow more slowly than widths: from 16 columns to 64 a step does not even double.
+
+```{solution-end}
+```""",
+        {},
+    ),
+    (
+        "markdown",
+        r"""
+```{exercise-start} Prove
+:label: ex-@slug@-everywhere
+```
+
+The cell above measured single steps. Show that *no* distance depends on the place: that of the rows $p$ and $p + k$ is the same for every $p$. Then check it for an offset of your choice.
+
+```{exercise-end}
+```""",
+        {},
+    ),
+    (
+        "markdown",
+        r"""
+```{solution-start} ex-@slug@-everywhere
+:class: dropdown
+```""",
+        {},
+    ),
+    (
+        "code",
+        r"""
+k = 7
+apart = (rows[k:] - rows[:-k]).norm(dim=1)  # (57,)  p = 0 … 56
+assert torch.allclose(apart, apart[0], atol=1e-6)
+print(f"rows {k} apart: {apart[0]:.3f}, wherever they stand")""",
+        {},
+    ),
+    (
+        "markdown",
+        r"""
+From $p$ to $p + k$ the hand of pair $i$ turns by $\omega_i k$, so its tip moves along a chord of length $2\sin(\omega_i k/2)$, whichever way it pointed before. The squared distance of the two rows is the sum of the squares of these chords, and there is no $p$ in it.
 
 ```{solution-end}
 ```""",
@@ -351,6 +447,70 @@ The encoding is defined in section 3.5 of {cite:t}`@slug@-vaswani2017attention`.
     ),
 ]
 
+# What judges the exercises; @slug@ and @name@ are filled in.
+EXERCISES = '''\
+"""The exercises of chapters/@name@.ipynb that have an answer."""
+
+import math
+
+from ..sinusoids import frequencies
+from .kinds import Exercise, Number
+
+
+def step(d_model: int) -> float:
+    """How far a row stands from the next: the tip of each hand moves along a chord."""
+    return float((2 * (frequencies(d_model) / 2).sin()).norm())
+
+
+def narrowest(longer_than: float) -> int:
+    """The smallest width whose step is longer."""
+    return next(d_model for d_model in range(2, 1_000, 2) if step(d_model) > longer_than)
+
+
+EXERCISES: tuple[Exercise, ...] = (
+    Number(
+        label="ex-@slug@-step",
+        answer=lambda: step(4),
+        right="A tip moves along a chord, 2 sin(ω/2), and the fast hand's is nearly all of it.",
+        mistakes=(
+            (
+                lambda: float(frequencies(4).norm()),
+                "Those are the arcs. The rows are as far apart as the *chords*, 2 sin(ω/2).",
+            ),
+            (
+                lambda: step(4) / 2,
+                "A chord is twice the sine of half the angle: the factor 2 is missing.",
+            ),
+            (
+                lambda: float(frequencies(4).sin().norm()),
+                "So far do the sines move from row 0 to row 1. The cosines move as well.",
+            ),
+        ),
+    ),
+    Number(
+        label="ex-@slug@-width",
+        answer=lambda: narrowest(2),
+        whole=True,
+        unit="columns",
+        right="Every hand adds to the square of a step, so steps grow more slowly than widths.",
+        mistakes=(
+            (
+                lambda: narrowest(2) // 2,
+                "So many pairs it takes. Each of them has two columns.",
+            ),
+            (
+                lambda: narrowest(math.sqrt(2)),
+                "There the *square* of the step passes 2. Take the root, then compare.",
+            ),
+            (
+                lambda: narrowest(2) - 1,
+                "The next one is even, and a table's width must be.",
+            ),
+        ),
+    ),
+)
+'''
+
 
 def page(slug: str, title: str) -> NotebookNode:
     """Return the new chapter, not yet executed and still without its install cell."""
@@ -367,6 +527,11 @@ def page(slug: str, title: str) -> NotebookNode:
             for number, (kind, source, metadata) in enumerate(CELLS, 1)
         ],
     )
+
+
+def exercises(name: str, slug: str) -> str:
+    """Return the module that judges the exercises of the new chapter."""
+    return EXERCISES.replace("@name@", name).replace("@slug@", slug)
 
 
 # ---- its place -----------------------------------------------------------------------------------
@@ -394,7 +559,16 @@ def check(root: Path, name: str, title: str) -> tuple[int, str]:
             raise ValueError(f"the number {match['number']} is taken by {path.name}.")
         if f":keyprefix: {slug}-\\n" in path.read_text(encoding="utf-8"):
             raise ValueError(f"{path.name} uses the prefix {slug}- already; choose other words.")
+    if judge(root, match["words"]).exists():
+        raise ValueError(
+            f"simplellm/exercises/{match['words']}.py exists already; choose other words."
+        )
     return int(match["number"]), slug
+
+
+def judge(root: Path, words: str) -> Path:
+    """Where the module stands that judges a chapter's exercises."""
+    return root / "simplellm" / "exercises" / f"{words}.py"
 
 
 def with_line(contents: str, name: str, number: int) -> str:
@@ -427,14 +601,17 @@ def create(root: Path, name: str, title: str) -> int:
     contents, chapter_map = root / "_toc.yml", root / "chapters" / "map.yml"
     path = root / "chapters" / f"{name}.ipynb"
     number, slug = check(root, name, title)
+    module = judge(root, slug.replace("-", "_"))
     listed = with_line(contents.read_text(encoding="utf-8"), name, number)
     done = False
     try:
+        write_atomically(module, exercises(name, slug).encode())
         write_atomically(path, nbformat.writes(page(slug, title.strip())).encode())
         done = run([sys.executable, "tools/refresh.py", str(path)], cwd=root) == 0
     finally:
         if not done:
             path.unlink(missing_ok=True)
+            module.unlink(missing_ok=True)
     if not done:
         say("chapter", "the new page did not run (see above), so nothing was added")
         return 1
@@ -442,6 +619,7 @@ def create(root: Path, name: str, title: str) -> int:
     entry = with_entry(chapter_map.read_text(encoding="utf-8"), name, number)
     write_atomically(chapter_map, entry.encode())
     say("chapter", f"added chapters/{name}.ipynb, executed, and its line in _toc.yml")
+    say("chapter", f"added {module.relative_to(root)}, which judges its exercises")
     if run([sys.executable, "tools/measure_chapters.py", "--run", str(path)], cwd=root):
         return 1
     if run([sys.executable, "tools/notebook_rules.py", str(path)], cwd=root):
