@@ -73,7 +73,7 @@ EXERCISES: tuple[Exercise, ...] = (
         label="ex-beyond-buckets",
         answer=sizes,
         within=0.1,
-        right="Half of the buckets hold one distance each; then each is wider than the last.",
+        right="Half of the buckets hold one distance each; the others widen as they go out.",
         mistakes=(
             (begins, "Those are the distances at which the buckets begin. How wide are they?"),
             (
