@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import doctest
+import importlib
 import math
 from collections.abc import Callable
 
@@ -34,6 +36,17 @@ every_correct_layer = pytest.mark.parametrize("name", CORRECT)
 @pytest.fixture(scope="module")
 def reference() -> Report:
     return grade(PROMISES.values())
+
+
+@pytest.mark.parametrize(
+    "module", ["", ".bench", ".grader", ".promises", ".variants"], ids=lambda name: name[1:]
+)
+def test_examples_in_docstrings_run(module: str) -> None:
+    result = doctest.testmod(
+        importlib.import_module(f"simplellm.silent_bugs{module}"),
+        optionflags=doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS,
+    )
+    assert result.attempted and not result.failed
 
 
 # ---- the done-when of the grader

@@ -30,7 +30,7 @@ class Catch(Function):
 
     @property
     def expects(self) -> str:
-        return "a check, a function of make that asserts"
+        return "a check: a function of make"
 
     def judge(self, answer: Any) -> str | None:
         if not callable(answer):

@@ -132,7 +132,7 @@ def grade(
         >>> report.caught["batch axis"]
         ('in_a_batch',)
         >>> report.summary
-        '1 of 24 mutants caught, 23 alive; 0 false alarms'
+        '2 of 24 mutants caught, 22 alive; 0 false alarms'
     """
     listed: list[Check] = [checks] if callable(checks) else list(checks)
     catches: dict[str, dict[str, str]] = {}

@@ -66,7 +66,7 @@ class Convention:
 
         Example:
             >>> Convention(columns="halves").formula(2, 4)[1]
-            tensor([0.8415, 0.0100, 0.5403, 0.9999], dtype=torch.float64)
+            tensor([0.8415, 0.0100, 0.5403, 1.0000], dtype=torch.float64)
         """
         if self.positions == "learned":
             raise NotApplicableError("learned positions follow no formula")
