@@ -307,14 +307,14 @@ SUBJECTS = {
     "sine and cosine at right angles": {"orthogonal"},
     "adding and not concatenating": {"sum-loses"},
     "what a learned table comes to look like": {"learns-waves", "neighbours-alike"},
-    "rows without training": {"unused-rows-stay", "every-position-needs-data"},
+    "rows without training": {"unused-rows-stay", "every-row-trained"},
     "learned against fixed": {
         *("learned-better", "nearly-identical", "sinusoids-on-text", "learned-sooner"),
     },
     "random offsets and their price": {"offsets-repair", "offsets-free"},
     "longer texts": {
-        *("sinusoids-extrapolate", "no-length-limit", "rope-extrapolates"),
-        *("alibi-extrapolates", "t5-extrapolates"),
+        *("sinusoids-longer", "no-length-limit", "rope-longer"),
+        *("alibi-longer", "t5-longer"),
     },
     "two judges": {"loss-is-judge"},
     "dropout": {"dropout-reduces", "dropout-prevents", "dropout-places"},

@@ -33,9 +33,9 @@
       const controls = make(
         "div",
         { className: "controls" },
-        make("label", {}, "Search ", this.find),
-        make("label", {}, "Verdict ", this.verdict),
-        make("label", {}, "Chapter ", this.chapter),
+        this.named("Search", this.find),
+        this.named("Verdict", this.verdict),
+        this.named("Chapter", this.chapter),
         this.reset,
         this.count,
       );
@@ -65,6 +65,12 @@
       const values = [...new Set(this.rows.map((row) => row.dataset[key]))];
       const options = ["", ...values].map((value) => make("option", { value }, value || all));
       return suppress(make("select", {}, ...options));
+    }
+
+    /** A control in its label; the label alone would take a choice's options into the name. */
+    named(name, control) {
+      control.setAttribute("aria-label", name);
+      return make("label", {}, `${name} `, control);
     }
 
     headers() {
@@ -176,6 +182,6 @@
   }
 
   document
-    .querySelectorAll(".simplellm-claims.table:not([data-live])")
+    .querySelectorAll('.simplellm-claims[data-kind="table"]:not([data-live])')
     .forEach((root) => new Table(root));
 })();

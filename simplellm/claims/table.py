@@ -105,8 +105,8 @@ class ClaimsStrip(_Shown):
             for v, n in self.counts().items()
         )
         return (
-            '<div class="simplellm-claims strip" id="claims-strip">'
-            f'<p class="title">{html.escape(self.title)}</p>'
+            '<div class="simplellm-claims" data-kind="strip" id="claims-strip">'
+            f'<p class="headline">{html.escape(self.title)}</p>'
             f'<ul class="legend">{legend}</ul><ul class="lines">{"".join(lines)}</ul></div>'
             f'<style class="simplellm-claims-code">{stylesheet()}</style>'
         )
@@ -141,7 +141,7 @@ class ClaimsTable(_Shown):
         )
         rows = "".join(_row(judged, self.columns) for judged in self.judged)
         return (
-            '<div class="simplellm-claims table" id="claims"><table role="table">'
+            '<div class="simplellm-claims" data-kind="table" id="claims"><table role="table">'
             "<caption>A number after ± is half a 95 % interval over five seeds; a number without "
             "one has no chance in it. ✓ true, ✗ not true, ? open: what the rule says under each "
             "condition. The scale is that of the measurement.</caption>"
@@ -171,7 +171,7 @@ def link(claim: Claim) -> str:
 
 
 def _hidden(text: str) -> str:
-    return f'<span class="hidden">{html.escape(text)}</span>'
+    return f'<span class="unseen">{html.escape(text)}</span>'
 
 
 def _cell(judged: Judged) -> str:
@@ -198,7 +198,7 @@ def _row(judged: Judged, columns: Sequence[str]) -> str:
         else ""
     )
     findings = "".join(
-        f'<li><span class="mark {f.outcome.name.lower()}" aria-hidden="true">{MARKS[f.outcome]}'
+        f'<li><span class="outcome {f.outcome.name.lower()}" aria-hidden="true">{MARKS[f.outcome]}'
         f"</span>{_hidden(f'{f.outcome}: ')}{html.escape(f.condition)} "
         f"<b>{html.escape(f.number(claim.unit))}</b></li>"
         for f in judged.findings

@@ -247,7 +247,7 @@ CLAIMS = (
         instead="If the task rewards nearness. Copying is solved perfectly without it.",
     ),
     Claim(
-        key="every-position-needs-data",
+        key="every-row-trained",
         text="Only a learned table needs training data for every position; sinusoids do not.",
         made="comparisons of the two in courses and answers",
         number="accuracy of sinusoids on windows that start elsewhere, trained from 0",
@@ -298,7 +298,7 @@ CLAIMS = (
     ),
     _beyond(
         "sinusoidal",
-        "sinusoids-extrapolate",
+        "sinusoids-longer",
         "Sinusoids let a model read texts longer than those it was trained on.",
         "Vaswani et al. 2017, section 3.5, as a hope; print has dropped the “may”",
         "The formula goes on, the model does not.",
@@ -306,7 +306,7 @@ CLAIMS = (
     ),
     _beyond(
         "rope",
-        "rope-extrapolates",
+        "rope-longer",
         "RoPE lets a model read texts longer than those it was trained on.",
         "introductions to rotary positions",
         "It comes down later and more softly than what is added at the input. Models that need "
@@ -315,7 +315,7 @@ CLAIMS = (
     ),
     _beyond(
         "alibi",
-        "alibi-extrapolates",
+        "alibi-longer",
         "ALiBi lets a model read texts longer than those it was trained on.",
         "Press et al. 2022",
         "On text it does. On a task that asks for one place it had little to lose.",
@@ -323,7 +323,7 @@ CLAIMS = (
     ),
     _beyond(
         "t5",
-        "t5-extrapolates",
+        "t5-longer",
         "T5's bias lets a model read texts longer than those it was trained on.",
         "comparisons of relative positions",
         "Its buckets reach as far as they were trained.",
