@@ -27,7 +27,7 @@ from tools import chapter_map
 
 log = logging.getLogger(__name__)
 
-COLUMNS = 3
+COLUMNS, SPINE = 3, chapter_map.SPINE
 BOX = 28  # width of a box, in percent of the map
 TALL = 0.86  # height of a box, as a part of its row
 CORE = '<span class="core-mark" aria-hidden="true">●</span>'
@@ -48,7 +48,7 @@ def middle(place, rows):
 
 
 def route(start, end, rows):
-    """The corners of an arrow from box to box, in percent: straight, or through the gutter."""
+    """The corners of an arrow from box to box, in percent: straight, or through the gutters."""
     (x0, y0), (x1, y1) = middle(start, rows), middle(end, rows)
     if start[1] == end[1] and end[0] == start[0] + 1:
         half = TALL * 50 / rows
@@ -58,9 +58,12 @@ def route(start, end, rows):
     out = inward.get(start[1]) or (1 if x1 > x0 else -1)
     into = inward.get(end[1]) or -out
     begin, finish = (x0 + out * BOX / 2, y0), (x1 + into * BOX / 2, y1)
-    if y0 == y1:
+    if y0 == y1 and SPINE in (start[1], end[1]):
         return [begin, finish]
     gutter = x1 + into * 50 / COLUMNS
+    if SPINE not in (start[1], end[1]) and start[1] != end[1]:  # across the core path, above a row
+        other, gap = x0 + out * 50 / COLUMNS, end[0] * 100 / rows
+        return [begin, (other, y0), (other, gap), (gutter, gap), (gutter, y1), finish]
     return [begin, (gutter, y0), (gutter, y1), finish]
 
 

@@ -11,27 +11,63 @@ window.addEventListener("load", async () => {
   new ResizeObserver(update).observe(document.querySelector("article"));
 });
 
-// What a search leaves for the page it leads to: Sphinx marks the words, wherever they stand. Two
-// things are added. It also "marks" styles, formulas that are not typeset yet and live heatmaps,
-// and breaks them: they are taken out of its reach, by the class that it looks for on the element
-// around a text. And the page opens at the first mark, unless its address names a place.
-if (typeof Search === "undefined" && localStorage.getItem("sphinx_highlight_terms")) {
+// A search leaves its words for the page it leads to. Sphinx would mark them in every text of the
+// page, and break what it finds in styles, formulas and heatmaps. So they are taken before it looks:
+// they are marked in the article's prose and code alone, and the page opens at the first of them,
+// unless its address names a place. Escape takes the marks away.
+(() => {
+  const searching = typeof Search !== "undefined";
+  const words = searching ? "" : localStorage.getItem("sphinx_highlight_terms") || "";
+  if (!words.trim()) return;
+  localStorage.removeItem("sphinx_highlight_terms");
+  const each = words.trim().toLowerCase().split(/\s+/);
+  const wanted = new RegExp(`(${each.map((word) => word.replace(/[^\p{L}\p{N}_]/gu, "\\$&")).join("|")})`, "iu");
+
+  const mark = (article) => {
+    const kept = "script, style, svg, .math, mjx-container, [data-state], button, input, select, textarea";
+    const texts = document.createTreeWalker(article, NodeFilter.SHOW_TEXT, (text) =>
+      wanted.test(text.data) && !text.parentElement.closest(kept)
+        ? NodeFilter.FILTER_ACCEPT : NodeFilter.FILTER_REJECT);
+    const found = [];
+    while (texts.nextNode()) found.push(texts.currentNode);
+    for (const text of found) {
+      const parts = text.data.split(wanted).map((part, at) => {
+        if (at % 2 === 0) return part;
+        const piece = document.createElement("mark");
+        piece.textContent = part;
+        return piece;
+      });
+      text.replaceWith(...parts);
+    }
+  };
+
   document.addEventListener("DOMContentLoaded", () => {
-    const kept = "script, style, .math, .math *, [data-state], [data-state] *, .bd-sidebar *, .prev-next-footer *";
-    document.querySelectorAll(kept).forEach((part) => part.classList.add("nohighlight"));
-    const go = () => {
-      const mark = document.querySelector("article .highlighted");
-      if (!mark || location.hash) return;
-      for (let fold = mark.closest("details"); fold; fold = fold.parentElement.closest("details")) fold.open = true;
-      mark.scrollIntoView({ block: "center" });
+    const article = document.querySelector("article");
+    mark(article);
+    const marks = [...article.querySelectorAll("mark")];
+    const open = marks.filter((one) => !one.closest("details:not([open])"));
+    const together = (one) => {  // all words in one paragraph
+      const text = one.closest("p, li, td, th, dt, dd, h1, h2, h3, h4, pre")?.textContent.toLowerCase() ?? "";
+      return each.every((word) => text.includes(word));
     };
-    setTimeout(go, 50);  // Sphinx marks after 10
-    window.addEventListener("load", async () => {  // formulas and pictures above have their size now
+    const first = open.find(together) ?? marks.find(together) ?? open[0] ?? marks[0];
+    let moved = Boolean(location.hash) || !first;  // or the reader has moved on meanwhile
+    for (const what of ["wheel", "touchmove", "keydown", "pointerdown"])
+      addEventListener(what, () => { moved = true; }, { once: true, passive: true });
+    const go = () => {
+      if (moved) return;
+      for (let fold = first.closest("details"); fold; fold = fold.parentElement.closest("details")) fold.open = true;
+      first.scrollIntoView({ block: "center", behavior: "instant" });
+    };
+    go();
+    addEventListener("load", async () => {  // formulas and pictures above have their size now
       await window.MathJax?.startup?.promise;
-      go();
+      requestAnimationFrame(go);
+    });
+    addEventListener("keydown", (event) => {
+      if (event.key !== "Escape") return;
+      article.querySelectorAll("mark").forEach((one) => one.replaceWith(one.textContent));
+      article.normalize();
     });
   });
-  document.addEventListener("keydown", (event) => {
-    if (event.key === "Escape") SphinxHighlight.hideSearchWords();
-  });
-}
+})();

@@ -179,9 +179,9 @@ def places(chapters: list[Chapter]) -> dict[int, tuple[int, int]]:
         if chapter.core:
             continue
         behind = [found[number] for number in chapter.needs + chapter.helps] or [(0, SPINE)]
-        row, column = max(behind)
-        sides = SIDES if column == SPINE else (column,)
-        row += column != SPINE
+        row = max(row + (column != SPINE) for row, column in behind)
+        aside = max(((row, column) for row, column in behind if column != SPINE), default=None)
+        sides = (aside[1],) if aside else SIDES
         taken = set(found.values())
         free = {
             side: next(at for at in range(row, row + 99) if (at, side) not in taken)
