@@ -26,7 +26,7 @@ EXERCISES: tuple[Exercise, ...] = (
         label="ex-order-loss",
         answer=lambda: [math.log(n) for n in IDS],
         within=0.01,
-        right="Knowing nothing costs ln V: 488 times the ids, and little more than twice the price.",
+        right="Knowing nothing costs ln V: 488 times the ids, and a little over twice the price.",
         mistakes=(
             (
                 lambda: [math.log2(n) for n in IDS],
