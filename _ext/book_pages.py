@@ -6,8 +6,10 @@ the theme's templates, survives another version of the theme: what a mend does n
 """
 
 import re
+from urllib.parse import unquote
 
 from bs4 import BeautifulSoup
+from docutils.nodes import make_id
 from sphinx.util import logging
 
 log = logging.getLogger(__name__)
@@ -49,6 +51,14 @@ def keep_heatmap_code_once(soup, page):
             if tag.string != first.string:
                 warn("heatmap", "%s: two different heatmap %ss; refresh its notebook", page, kind)
             tag.decompose()
+
+
+def lead_claims_to_pages(soup, page):
+    """In an output's HTML a link names a notebook and a heading, as Jupyter opens them."""
+    for link in soup.select('.simplellm-claims a[href*=".ipynb"]'):
+        path, _, place = link["href"].partition("#")
+        target = f"#{make_id(unquote(place))}" if place else ""
+        link["href"] = f"{path.removesuffix('.ipynb')}.html{target}"
 
 
 def remove_live_widgets(soup, page):
@@ -129,6 +139,7 @@ MENDS = [
     load_search_index_where_it_is_used,
     say_each_thing_in_the_head_once,
     keep_heatmap_code_once,
+    lead_claims_to_pages,
     remove_live_widgets,
     fold_with_details,
     name_landmarks,
@@ -155,11 +166,9 @@ def take_pages_before_they_are_written(app):
 
     def render_and_finish(template, context):
         html = render(template, context)
-        return (
-            finish(html, context["pagename"])
-            if "pagename" in context and template.endswith(".html")
-            else html
-        )
+        # The theme also renders each part of its frame by itself, to see whether it is empty.
+        whole = "pagename" in context and "<html" in html[:1000]
+        return finish(html, context["pagename"]) if whole else html
 
     templates.render = render_and_finish
 

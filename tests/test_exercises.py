@@ -267,6 +267,7 @@ def test_what_is_said_is_a_sentence_in_a_line(label: str) -> None:
 
 def nonsense() -> Iterator[Any]:
     yield from ("?", b"?", "", True, [], {}, object(), [[1], [1, 2]], ["a", 1], 10**400, 1j)
+    yield torch.tensor([1j])
     yield from (float("nan"), float("inf"), torch.zeros(0), torch.zeros(2, 2, 2), np.array("a"))
     yield from (lambda: 1 / 0, lambda *anything: None, lambda *anything: "?", len, int)
 

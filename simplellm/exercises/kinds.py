@@ -265,6 +265,8 @@ def _as_number(answer: Any) -> float | None:
 def _as_array(answer: Any) -> NDArray[np.float64] | None:
     """The numbers in an answer as an array, or None where there are none."""
     if isinstance(answer, torch.Tensor):
+        if answer.is_complex():
+            return None
         answer = answer.detach().cpu().double().numpy()
     elif isinstance(answer, (list, tuple)) and any(isinstance(a, torch.Tensor) for a in answer):
         parts = [_as_array(part) for part in answer]
