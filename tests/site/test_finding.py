@@ -1,0 +1,312 @@
+"""Finding things: contents, the map of chapters, what comes first, the next page, the search."""
+
+import posixpath
+from pathlib import Path
+
+import pytest
+import yaml
+from bs4 import BeautifulSoup
+
+from tools import chapter_map
+
+ROOT = Path(__file__).resolve().parents[2]
+CHAPTERS = chapter_map.load(ROOT)
+FIRST_PAGE = "chapters/00_start_here.html"
+PAGES = {chapter.number: f"chapters/{chapter.file}.html" for chapter in CHAPTERS}
+
+
+def contents() -> list[str]:
+    """The pages in the order of _toc.yml."""
+    toc = yaml.safe_load((ROOT / "_toc.yml").read_text("utf-8"))
+    found = [toc["root"]]
+
+    def walk(entries):
+        for entry in entries:
+            found.append(entry["file"])
+            walk(entry.get("sections", []))
+
+    for part in toc["parts"]:
+        walk(part["chapters"])
+    return [f"{name}.html" for name in found]
+
+
+def target(link, page: str) -> str:
+    """The page that a link on a page leads to."""
+    path = link["href"].partition("#")[0]
+    return posixpath.normpath(posixpath.join(posixpath.dirname(page), path)) if path else page
+
+
+@pytest.fixture
+def first_page(new_page, site_url, settle):
+    """`first_page(theme=…, width=…)`: the page with the map, opened."""
+
+    def opened(**options):
+        page = new_page(**options)
+        page.goto(f"{site_url}/{FIRST_PAGE}")
+        if options.get("java_script_enabled", True):
+            settle(page)
+        return page
+
+    return opened
+
+
+# ---- the contents
+
+
+def test_contents_number_each_chapter_and_mark_the_core_path(page_path, soup):
+    links = {target(link, page_path): link for link in soup.select("nav.bd-links a.internal")}
+    for chapter in CHAPTERS:
+        shown = [str(chapter.number), chapter.title]
+        words = [*shown, "●", "(core path)"] if chapter.core else shown
+        link = links[PAGES[chapter.number]]
+        assert list(link.stripped_strings) == words
+        unspoken = [mark.get_text() for mark in link.select('[aria-hidden="true"]')]
+        unseen = [text.get_text(strip=True) for text in link.select(".visually-hidden")]
+        assert (unspoken, unseen) == ((["●"], ["(core path)"]) if chapter.core else ([], []))
+
+
+def test_contents_start_with_the_first_page_under_the_caption(site):
+    soup = BeautifulSoup((site / FIRST_PAGE).read_text("utf-8"), "html.parser")
+    caption = soup.select_one("nav.bd-links .caption")
+    assert caption.get_text(strip=True) == "The book"
+    assert target(caption.find_next("a"), FIRST_PAGE) == FIRST_PAGE
+
+
+def test_previous_and_next_follow_the_contents(site):
+    order = contents()
+    for at, page in enumerate(order):
+        soup = BeautifulSoup((site / page).read_text("utf-8"), "html.parser")
+        for kind, wanted in (
+            ("left-prev", order[at - 1] if at else None),
+            ("right-next", order[at + 1] if at + 1 < len(order) else None),
+        ):
+            link = soup.select_one(f".prev-next-area a.{kind}")
+            assert (target(link, page) if link else None) == wanted, (page, kind)
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda chapter: chapter.file)
+def test_chapter_links_what_you_need_first(chapter, site):
+    page = PAGES[chapter.number]
+    soup = BeautifulSoup((site / page).read_text("utf-8"), "html.parser")
+    (line,) = (p for p in soup.select("article p") if "You need this first:" in p.get_text())
+    links = {target(link, page) for link in line.select('a[href*=".html"]')}
+    wanted = {PAGES[number] for number in chapter.needs + chapter.helps}
+    assert wanted <= links
+    assert links - wanted <= {p for p in links if p.startswith("chapters/reference/")}  # terms
+
+
+# ---- the map of chapters
+
+BOXES = """() => [...document.querySelectorAll('.concept-map li')].map(li => {
+    const r = li.getBoundingClientRect();
+    return {number: li.querySelector('.number').textContent, left: r.left, right: r.right,
+        top: r.top + scrollY, bottom: r.bottom + scrollY,
+        spills: li.scrollHeight > li.clientHeight + 1 || li.scrollWidth > li.clientWidth + 1};
+})"""
+LINES = """() => [...document.querySelectorAll('.concept-map line:not(.core)')].map(line => {
+    const r = line.closest('svg').getBoundingClientRect();
+    return ['x1', 'y1', 'x2', 'y2'].map(end => line[end].baseVal.value
+        + (end[0] === 'x' ? r.left : r.top + scrollY));
+})"""
+
+
+def overlap(one, other):
+    """Whether two boxes have a point in common."""
+    return (
+        one["left"] < other["right"]
+        and other["left"] < one["right"]
+        and one["top"] < other["bottom"]
+        and other["top"] < one["bottom"]
+    )
+
+
+def test_map_is_a_list_of_all_chapters_in_words(first_page):
+    page = first_page()
+    items = page.get_by_role("navigation", name="Map of the chapters").get_by_role("listitem")
+    assert items.count() == len(CHAPTERS)
+    for chapter, item in zip(CHAPTERS, items.all(), strict=True):
+        words = item.text_content()
+        assert f"{chapter.number} {chapter.title}" in words
+        assert ("(core path)" in words) == chapter.core
+        assert f"{chapter.read} min" in words
+        for wanted in (*chapter.teaches, *(str(number) for number in chapter.needs)):
+            assert wanted in words
+
+
+def test_each_box_leads_to_its_chapter(first_page, site_url):
+    page = first_page(java_script_enabled=False)
+    page.wait_for_load_state("load")
+    for chapter in CHAPTERS:
+        box = page.locator(".concept-map li").filter(has_text=chapter.title)
+        if PAGES[chapter.number] == FIRST_PAGE:
+            assert box.locator("[aria-current=page]").count() == 1
+            continue
+        box.click(position={"x": 8, "y": 8})  # a corner, where no text stands
+        page.wait_for_url(f"{site_url}/{PAGES[chapter.number]}")
+        page.go_back()
+
+
+@pytest.mark.parametrize("width", [1280, 1000, 360])
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_keyboard_walks_the_map_in_the_order_of_the_numbers(theme, width, first_page):
+    page = first_page(theme=theme, width=width)
+    page.locator(".concept-map a").first.focus()
+    for chapter in CHAPTERS[1:]:
+        at = page.evaluate(
+            """() => {
+                const e = document.activeElement, s = getComputedStyle(e, '::after');
+                const r = e.closest('li')?.getBoundingClientRect();
+                return {text: e.textContent, ring: s.outlineStyle + ' ' + s.outlineWidth,
+                    seen: r && r.top < innerHeight && r.bottom > 0};
+            }"""
+        )
+        assert at["text"] == f"{chapter.number} {chapter.title}"
+        assert at["ring"] == "solid 2px"
+        assert at["seen"]
+        page.keyboard.press("Tab")
+
+
+@pytest.mark.parametrize("width", [1280, 1000])
+def test_map_draws_boxes_apart_and_arrows_between_them(width, first_page):
+    page = first_page(width=width)
+    boxes, lines = page.evaluate(BOXES), page.evaluate(LINES)
+    assert [box["number"] for box in boxes if box["spills"]] == []
+    for at, one in enumerate(boxes):
+        assert [o["number"] for o in boxes[:at] if overlap(one, o)] == []
+    assert bool(lines) == bool(chapter_map.arrows(CHAPTERS))
+    for x1, y1, x2, y2 in lines:
+        inside = {  # the line, less what touches an edge
+            "left": min(x1, x2) + 2,
+            "right": max(x1, x2) - 2,
+            "top": min(y1, y2) + 2,
+            "bottom": max(y1, y2) - 2,
+        }
+        for low, high in (("left", "right"), ("top", "bottom")):
+            if inside[low] > inside[high]:  # it has no width, or no height
+                inside[low] = inside[high] = (inside[low] + inside[high]) / 2
+        assert [box["number"] for box in boxes if overlap(inside, box)] == []
+
+
+def test_map_is_one_column_on_a_phone_and_says_needs_in_words(first_page):
+    page = first_page(width=360)
+    boxes = page.evaluate(BOXES)
+    tops = [box["top"] for box in boxes]
+    assert tops == sorted(tops)
+    assert all(box["left"] >= 0 and box["right"] <= 360 and not box["spills"] for box in boxes)
+    assert page.locator(".concept-map svg:visible").count() == 0
+    for chapter, item in zip(CHAPTERS, page.locator(".concept-map li").all(), strict=True):
+        for number in chapter.needs:
+            assert str(number) in item.locator(".first").inner_text()
+
+
+@pytest.mark.opened("light")
+def test_map_is_on_paper(paper, visit):
+    if visit.path == FIRST_PAGE:
+        assert paper.locator(".concept-map li:visible").count() == len(CHAPTERS)
+
+
+# ---- the search
+
+IN_VIEW = """words => [...document.querySelectorAll('article mark')].some(mark => {
+    const r = mark.getBoundingClientRect();
+    const text = mark.closest('p, li, td, th, dt, dd, h1, h2, h3, h4, pre').textContent;
+    return r.height > 0 && r.top >= 0 && r.bottom <= innerHeight
+        && words.every(word => text.toLowerCase().includes(word.toLowerCase()));
+})"""
+
+
+def search(page, origin, words):
+    """Search from the first page with the keyboard alone, and wait for the answer."""
+    page.goto(f"{origin}/{FIRST_PAGE}")
+    page.keyboard.press("Control+k")
+    page.keyboard.type(words)
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/search.html?q=*")
+    page.locator(".search-summary", has_text="finished").wait_for(timeout=30_000)
+
+
+def choose(page, wanted):
+    """Press Tab until the focus is on the result that leads to a page, and then Enter."""
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        at = page.evaluate(
+            "(e => e.closest('#search-results') ? e.href : '')(document.activeElement)"
+        )
+        if wanted in at:
+            page.keyboard.press("Enter")
+            page.wait_for_url(f"**/{wanted}*")
+            return
+    pytest.fail(f"no result leads to {wanted}")
+
+
+@pytest.mark.parametrize("scheme", ["http", "file"])
+@pytest.mark.parametrize(
+    ("words", "wanted"),
+    [
+        ("wavelength", PAGES[4]),
+        ("ALiBi", PAGES[11]),
+        ("causal mask", PAGES[2]),
+        ("fairseq", PAGES[3]),
+        ("weight decay", PAGES[6]),
+    ],
+)
+def test_search_opens_the_chapter_at_the_place(
+    words, wanted, scheme, site, site_url, new_page, settle
+):
+    page, thrown = new_page(), []
+    page.on("pageerror", lambda error: thrown.append(str(error)))
+    search(page, site_url if scheme == "http" else site.as_uri(), words)
+    choose(page, wanted)
+    page.wait_for_function(IN_VIEW, arg=words.split(), timeout=20_000)
+    assert thrown == []
+
+
+def test_search_for_a_heading_opens_the_section(site, new_page, settle):
+    page = new_page()
+    search(page, site.as_uri(), "What the causal mask leaks")
+    page.locator('#search-results a[href*="#what-the-causal-mask-leaks"]').click()
+    settle(page)
+    heading = page.locator("#what-the-causal-mask-leaks h2")
+    assert 0 <= heading.bounding_box()["y"] < 900
+
+
+def test_results_have_no_dead_summaries(site, new_page):
+    page, failed = new_page(), []
+    page.on("requestfailed", lambda request: failed.append(request.url))
+    search(page, site.as_uri(), "position")
+    results = page.locator("#search-results li")
+    assert results.count() >= len(CHAPTERS)
+    assert page.locator("#search-results li p").count() == 0
+    assert all(text.strip() for text in results.all_inner_texts())
+    assert failed == []
+
+
+@pytest.mark.parametrize("words", ["position", "token", "width", "frac", "color", "d_model"])
+def test_marking_what_was_searched_breaks_nothing(words, site, new_page, settle):
+    """Sphinx marks texts everywhere; styles, formulas and heatmaps must be out of its reach."""
+    page = new_page()
+    page.goto(f"{site.as_uri()}/{PAGES[3]}")
+    page.evaluate("words => localStorage.setItem('sphinx_highlight_terms', words)", words)
+    page.reload()
+    page.wait_for_timeout(100)
+    settle(page)
+    wrong = page.evaluate(
+        """() => ({
+            styles: [...document.querySelectorAll('style, script')].filter(e => e.children.length),
+            untypeset: [...document.querySelectorAll('.math')].filter(
+                m => !m.querySelector('mjx-container')).map(m => m.textContent),
+            errors: document.querySelectorAll('mjx-merror').length,
+            heatmaps: document.querySelectorAll('[data-state]:not([data-live])').length,
+            inside: document.querySelectorAll('[data-state] mark').length,
+        })"""
+    )
+    assert wrong == {"styles": [], "untypeset": [], "errors": 0, "heatmaps": 0, "inside": 0}
+
+
+def test_escape_takes_the_marks_away(site, new_page):
+    page = new_page()
+    search(page, site.as_uri(), "wavelength")
+    choose(page, PAGES[4])
+    page.wait_for_function(IN_VIEW, arg=["wavelength"], timeout=20_000)
+    page.keyboard.press("Escape")
+    assert page.locator("article mark").count() == 0
