@@ -416,7 +416,7 @@ function layOut(width, source) {
       height: 580,
       cells: { x: left, y: 40, w: main - left, h: 340 },
       legend: { x: left, y: 420, w: main - left, h: 10 },
-      column: { x: left, y: 474, w: main - left, h: 72 },
+      column: { x: left, y: 486, w: main - left, h: 60 },
       row: { x: side, y: 40, w, h: hand ? 150 : 340 },
       hand: hand ? { x: side, y: 258, w, h: 282 } : null,
     };
@@ -432,11 +432,19 @@ function layOut(width, source) {
   };
 }
 
-/** Room for row names; plain numbers need 46 pixels. */
+/** Room for row names, and for the ends of the value axis in the plots below. */
 function leftMargin(source) {
   if (source instanceof Sentence) return 76; // "byte 255", whatever is typed: the plot must not jump
+  const { low, high } = source.valueAxis;
   const longest = Math.max(0, ...(source.rowAxis.labels || []).map((label) => label.length));
-  return 46 + Math.min(80, Math.max(0, longest - 4) * 6);
+  const ends = Math.max(...[low, high].map((value) => shownValue(source, value).length));
+  return Math.max(46 + Math.min(80, Math.max(0, longest - 4) * 6), 12 + 7 * Math.min(ends, 12));
+}
+
+/** A text in at most so many pixels, with a sign that there is more of it. */
+function clipped(text, pixels) {
+  const room = Math.max(1, Math.floor(pixels / 6.3)); // letters, at this size
+  return text.length > room ? `${text.slice(0, room - 1)}…` : text;
 }
 
 function drawFigure(pen, view, boxes, width) {
@@ -497,7 +505,7 @@ function drawCells(pen, view, box) {
 function drawTicks(axis, first, length, fits, most, draw) {
   const all = axis.labels && fits;
   const at = all ? Array.from({ length }, (_, i) => first + i) : ticks(first, first + length - 1, most);
-  const name = (i) => (axis.details && !all ? `${i} ${axis.labels[i]}` : axis.labels[i]).slice(0, 18);
+  const name = (i) => clipped(axis.details && !all ? `${i} ${axis.labels[i]}` : axis.labels[i], 120);
   for (const i of at) draw(i, axis.labels ? name(i) : String(i));
 }
 
@@ -536,13 +544,13 @@ function plotFrame(pen, view, box, title, axis, from, to, above = 12) {
   const { low, high } = view.source.valueAxis;
   const { colors } = view;
   const y = (value) => box.y + box.h - ((value - low) / (high - low)) * box.h;
-  const room = Math.floor(box.w / 6.3); // letters, at this size
-  pen.text(title.length > room ? `${title.slice(0, room - 1)}…` : title, box.x, box.y - above, colors.ink);
+  pen.text(clipped(title, box.w), box.x, box.y - above, colors.ink);
   for (const value of low < 0 && high > 0 ? [low, 0, high] : [low, high]) {
     pen.line([[box.x, y(value)], [box.x + box.w, y(value)]], colors.faint);
     pen.text(shownValue(view.source, value), box.x - 6, y(value), colors.muted, "right");
   }
-  const end = (index) => (axis.labels ? axis.labels[index].slice(0, 12) : String(index));
+  const room = (box.w - 6.3 * axis.name.length) / 2 - 16; // on either side of the axis' name
+  const end = (index) => clipped(axis.labels ? axis.labels[index] : String(index), room);
   pen.text(end(from), box.x, box.y + box.h + 12, colors.muted);
   pen.text(`${axis.name} →`, box.x + box.w / 2, box.y + box.h + 12, colors.muted, "center");
   pen.text(end(to), box.x + box.w, box.y + box.h + 12, colors.muted, "right");

@@ -102,6 +102,7 @@ class EncodingExplorer(Interactive):
         columns: ``"interleaved"`` (sine, cosine, sine, …, as in the paper) or ``"halves"`` (all
             sines, then all cosines).
         row, column: Where the cursor stands at first.
+        pin: A position to compare with from the start: its hand stands dashed beside the other.
         name: Identifies the heatmap within its page: lower-case letters, digits, hyphens.
         title: States what there is to see.
 
@@ -122,6 +123,7 @@ class EncodingExplorer(Interactive):
         *,
         row: int = 0,
         column: int = 0,
+        pin: int | None = None,
         name: str = "explorer",
         title: str = "The sinusoidal encoding of positions",
     ) -> None:
@@ -134,6 +136,7 @@ class EncodingExplorer(Interactive):
         if columns not in ("interleaved", "halves"):
             raise ValueError(f"columns must be 'interleaved' or 'halves', got {columns!r}.")
         _check_cell(row, column, positions, d_model)
+        _check_pin(pin, positions)
         super().__init__(
             {
                 "kind": "encoding",
@@ -145,6 +148,7 @@ class EncodingExplorer(Interactive):
                 "columns": columns,
                 "row": row,
                 "column": column,
+                "pin": pin,
             }
         )
 
@@ -226,8 +230,7 @@ class Heatmap(Interactive):
             if labels is not None and len(labels) != size:
                 raise ValueError(f"{argument} has {len(labels)} entries, values need {size}.")
         _check_cell(row, column, n_rows, n_columns)
-        if pin is not None and not 0 <= pin < n_rows:
-            raise ValueError(f"pin must be at least 0 and below {n_rows}, got {pin}.")
+        _check_pin(pin, n_rows)
         if not 0 <= frame < n_frames:
             raise ValueError(f"frame must be at least 0 and below {n_frames}, got {frame}.")
         low, high = _limits(array, limits)
@@ -477,6 +480,11 @@ def _check_cell(row: int, column: int, n_rows: int, n_columns: int) -> None:
     for argument, index, size in (("row", row, n_rows), ("column", column, n_columns)):
         if not 0 <= index < size:
             raise ValueError(f"{argument} must be at least 0 and below {size}, got {index}.")
+
+
+def _check_pin(pin: int | None, n_rows: int) -> None:
+    if pin is not None and not 0 <= pin < n_rows:
+        raise ValueError(f"pin must be at least 0 and below {n_rows}, got {pin}.")
 
 
 def _as_frames(values: Any) -> NDArray[np.float64]:

@@ -168,6 +168,7 @@ def test_sentence_longer_than_the_layer_is_cut_before_its_end_mark():
         (lambda: grid([[1.0]], row_labels=["a", "b"]), ValueError, ["row_labels", "2", "1"]),
         (lambda: grid([[1.0]], row=1), ValueError, ["row", "below 1", "got 1"]),
         (lambda: grid([[1.0]], frame=2), ValueError, ["frame", "below 1", "got 2"]),
+        (lambda: EncodingExplorer(64, 8, pin=8), ValueError, ["pin", "below 8", "got 8"]),
         (lambda: grid([[1.0]], pin=1), ValueError, ["pin", "below 1", "got 1"]),
         (lambda: grid([[1.0]], limits=(1, 1)), ValueError, ["limits", "low < high"]),
         (lambda: grid([[1.0]], limits=(-1, 2)), ValueError, ["limits", "symmetric", "(-1.0, 2.0)"]),
