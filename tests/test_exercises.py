@@ -160,7 +160,11 @@ def test_array_of_another_shape_hears_both_shapes() -> None:
     assert exercise.judge(np.zeros((3, 2))) == "the shape is (3, 2) and should be (2, 3)."
 
 
-@pytest.mark.parametrize("wrong", ["a", ["a"], {}, [[1], [1, 2]], object(), len, [2j]], ids=str)
+@pytest.mark.parametrize(
+    "wrong",
+    ["a", ["a"], {}, [[1], [1, 2]], object(), len, [2j]],
+    ids=lambda wrong: type(wrong).__name__,
+)
 def test_what_holds_no_numbers_is_called_so(wrong: Any) -> None:
     exercise = Array(label="ex-c", answer=[1.0, 2.0], right=SAID)
     assert "holds no numbers; it wants 2 numbers" in str(exercise.judge(wrong))
