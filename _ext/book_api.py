@@ -14,6 +14,7 @@ import sys
 import textwrap
 from pathlib import Path
 
+import book_pages
 from docutils import nodes
 from docutils.statemachine import StringList
 from sphinx.util import logging
@@ -202,10 +203,35 @@ def keep_colons(app, what, name, obj, options, lines):
         lines[:1] = lines[0].replace(": ", ":\n", 1).split("\n")
 
 
+def shorten_defaults(app, what, name, obj, options, signature, return_annotation):
+    """`<factory>` and the like are no Python; Sphinx would show the whole line unparsed."""
+    return signature and re.sub(r"= ?<[^<>]*>", "= ...", signature), return_annotation
+
+
+# ---- the finished page
+
+
+def make_signatures_lines(soup, page):
+    """axe `definition-list`: Sphinx writes the lines of a long signature as a list of meanings."""
+    for lines in soup.select("dt.sig > dl"):
+        lines.name, lines["class"] = "div", "sig-lines"
+        for line in lines.find_all("dd", recursive=False):
+            line.name = "div"
+
+
+def name_folds_in_the_sidebar(soup, page):
+    """axe `summary-name`: the arrow that unfolds a group of pages has no words."""
+    for arrow in soup.select("#pst-primary-sidebar summary:has(> .toctree-toggle)"):
+        group = arrow.find_parent("li").find("a").get_text(" ", strip=True)
+        arrow["aria-label"] = f"Pages of {group}"
+
+
 def setup(app):
     app.setup_extension("sphinx.ext.autodoc")
     app.setup_extension("sphinx.ext.napoleon")
     app.add_directive("api", Api)
     app.connect("autodoc-process-docstring", keep_colons, priority=400)  # before napoleon
+    app.connect("autodoc-process-signature", shorten_defaults)
     app.connect("missing-reference", resolve_name)
+    book_pages.MENDS += [make_signatures_lines, name_folds_in_the_sidebar]
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

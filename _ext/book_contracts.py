@@ -144,6 +144,7 @@ def definitions(found):
     items = nodes.definition_list(classes=["refusals"])
     for call, error, message in found:
         said = nodes.paragraph("", "", code(error), nodes.Text(f": {message}"))
+        said["support_smartquotes"] = False  # the words of the error, and so its quotes
         items += nodes.definition_list_item(
             "", nodes.term("", "", code(call)), nodes.definition("", said)
         )

@@ -53,6 +53,13 @@ def is_inside(node, kinds):
     return False
 
 
+def is_in_written_link(node):
+    """Whether the author wrote a link around it in HTML, of which docutils sees start and end."""
+    before = node.parent[: node.parent.index(node)]
+    html = "".join(n.astext() for n in before if isinstance(n, nodes.raw))
+    return len(re.findall(r"<a\b", html)) > html.count("</a>")
+
+
 # ---- code names
 
 
@@ -150,7 +157,9 @@ def full_name(text: str, names: Names) -> str | None:
         candidates.insert(0, imported + dot + rest)
     for full in candidates:
         if full.startswith(PACKAGE + ".") and full in names.objects:
-            return full
+            # `token_embedding` is an attribute more often than the module of that name
+            if names.objects[full].objtype != "module" or full in (name, imported):
+                return full
     return None
 
 
@@ -178,7 +187,9 @@ class LinkNames(SphinxPostTransform):
 
     def link_inline(self, names):
         for code in list(self.document.findall(nodes.literal)):
-            full = None if is_inside(code, NO_LINK_IN) else full_name(code.astext(), names)
+            full = full_name(code.astext(), names)
+            if is_inside(code, NO_LINK_IN) or is_in_written_link(code):
+                continue
             if full:
                 link = addnodes.pending_xref(
                     "", refdomain="py", reftype="obj", reftarget=full, refexplicit=True
@@ -285,6 +296,8 @@ class LinkTerms(SphinxPostTransform):
         done = set()
         for text in list(self.document.findall(nodes.Text)):
             if is_inside(text, (*NO_LINK_IN, *CODE)) or not is_inside(text, nodes.paragraph):
+                continue
+            if is_in_written_link(text):
                 continue
             made, rest = [], text.astext()
             position = 0

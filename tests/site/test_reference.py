@@ -161,6 +161,7 @@ OBJECTS = {
     "simplellm.SimpleLLM.generate": "method",
     "simplellm.frequencies": "function",
     "simplellm.training.fit": "function",
+    "simplellm.plots": "module",
     "simplellm.plots.use_style": "function",
 }
 
@@ -181,7 +182,10 @@ def test_names_in_code_are_found_once_a_cell_by_what_they_were_imported_as():
     code = "from simplellm.training import fit as train\nx = train(1)\ntrain(2)"
     assert uses(code) == [("fit", "simplellm.training.fit")]
     code = "from simplellm import plots\nplots.use_style()\nplots.use_style()"
-    assert uses(code) == [("plots.use_style", "simplellm.plots.use_style")]
+    assert uses(code) == [
+        ("plots", "simplellm.plots"),
+        ("plots.use_style", "simplellm.plots.use_style"),
+    ]
     assert uses("fit(1)\nInputEmbedding(2)") == []  # somebody else's, as far as the page says
 
 
@@ -208,6 +212,8 @@ def test_a_name_that_is_given_to_something_else_is_linked_only_where_it_is_calle
         ("InputEmbedding()", "simplellm.InputEmbedding"),
         ("simplellm.training.fit", "simplellm.training.fit"),
         ("SimpleLLM.generate", "simplellm.SimpleLLM.generate"),
+        ("plots", None),  # a module is meant only where it is imported, or called in full
+        ("simplellm.plots", "simplellm.plots"),
         ("fit", None),  # not at the top, and this page does not import it
         ("InputEmbedding(8)", None),
         ("generate", None),
@@ -288,6 +294,14 @@ def test_no_link_inside_a_title_or_code():
         for text in document.findall(nodes.Text)
     ]
     assert inside == [True, True, False]
+
+
+def test_no_link_inside_a_link_that_was_written_in_html():
+    paragraph = nodes.paragraph("", "one ")
+    paragraph += [nodes.raw("", '<a href="#x">', format="html"), nodes.Text("token")]
+    paragraph += [nodes.raw("", "</a>", format="html"), nodes.Text(" token")]
+    texts = [n for n in paragraph.findall(nodes.Text) if not isinstance(n.parent, nodes.raw)]
+    assert [book_links.is_in_written_link(text) for text in texts] == [False, True, False]
 
 
 # ---- bibliography, heatmaps, contracts
