@@ -227,8 +227,8 @@ CLAIMS = (
         scale="untrained models of width 64",
         chapter="10_into_the_model",
         section="The first loss",
-        instead="It is, if the logits start small. The default spread of `nn.Embedding`, 1, with "
-        "a tied head is the case where they do not.",
+        instead="It is, if the logits start small. With a tied head they do not from a spread of 1 "
+        "(the default of `nn.Embedding`), nor in a wide model with the factor.",
     ),
     Claim(
         key="normal-start",

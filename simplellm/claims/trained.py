@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from ..experiments import EXPERIMENTS
 from ..learned_positional_embedding import LearnedPositionalEmbedding
+from ..records import mean_and_interval
 from .claim import TASK, TEXT, Claim, Measured, scores
 from .rules import Above, Below, Between
 
@@ -138,7 +139,8 @@ def _judges_agree() -> Measured:
     text = scores("text", "accuracy")
     found: dict[str, Seeds] = {}
     for scheme in ("rope", "alibi", "t5"):
-        if (text[scheme] - text["learned"]).mean() > 0:
+        mean, half = mean_and_interval(text[scheme] - text["learned"])
+        if mean > half:
             lookup = scores("lookup", "accuracy")
             found[_SCHEME_NAMES[scheme]] = lookup[scheme] - lookup["learned"]
     return found
