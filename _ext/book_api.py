@@ -204,8 +204,8 @@ def keep_colons(app, what, name, obj, options, lines):
 
 
 def shorten_defaults(app, what, name, obj, options, signature, return_annotation):
-    """`<factory>` and the like are no Python; Sphinx would show the whole line unparsed."""
-    return signature and re.sub(r"= ?<[^<>]*>", "= ...", signature), return_annotation
+    """`<factory>` and `<function f at 0x…>` are no Python: Sphinx would not parse the line."""
+    return signature and re.sub(r"<[^<>]*>", "...", signature), return_annotation
 
 
 # ---- the finished page
