@@ -43,6 +43,7 @@ window.addEventListener("load", async () => {
 
   document.addEventListener("DOMContentLoaded", () => {
     const article = document.querySelector("article");
+    if (!article) return;
     mark(article);
     const marks = [...article.querySelectorAll("mark")];
     const open = marks.filter((one) => !one.closest("details:not([open])"));
@@ -59,10 +60,12 @@ window.addEventListener("load", async () => {
       for (let fold = first.closest("details"); fold; fold = fold.parentElement.closest("details")) fold.open = true;
       first.scrollIntoView({ block: "center", behavior: "instant" });
     };
-    go();
-    addEventListener("load", async () => {  // formulas and pictures above have their size now
+    // formulas, pictures and heatmaps above it get their size while the page loads
+    const growing = new ResizeObserver(go);
+    growing.observe(article);
+    addEventListener("load", async () => {
       await window.MathJax?.startup?.promise;
-      requestAnimationFrame(go);
+      setTimeout(() => growing.disconnect(), 1000);
     });
     addEventListener("keydown", (event) => {
       if (event.key !== "Escape") return;
