@@ -43,6 +43,7 @@ chapter: setup ## Start a chapter: FILE=13_my_topic TITLE="My topic"
 
 refresh: setup ## Re-execute and rewrite all chapters (or NB="chapters/a.ipynb ...")
 	@$(VENV) tools/refresh.py $(NB)
+	@$(VENV) tools/measure_chapters.py $(NB)
 
 test: setup ## Run every check, and say at the end which failed (ONLY=unit,browser for some)
 	@$(VENV) tools/run_tests.py $(ONLY)

@@ -38,6 +38,7 @@ INPUTS = [
     "requirements.txt",  # another version of the theme is another site
     "constraints.txt",
     "tools/build_book.py",
+    "tools/chapter_map.py",
 ]
 
 # -W -n: a warning or an unresolved reference is an error; --keep-going: show all of them at once.

@@ -1,8 +1,8 @@
 """The chapters as notebooks, in JupyterLab and in Notebook 7, with a kernel behind them.
 
-Each test holds for every chapter in JupyterLab, unless it is marked `of_each_kind`, and for a
-chapter with each kind of heatmap in Notebook 7. They share one page for a chapter and a host: a
-test may move cursors and sliders, and leaves the theme as it found it.
+A few chapters in which every kind of heatmap and control is met; with LIVE=all in the environment,
+JupyterLab is given every chapter but for the tests marked `of_each_kind`. The tests share one page
+for a chapter and a host: a test may move cursors and sliders, and leaves the theme as it found it.
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@ They read `_build/html` and never build it, so that what is tested is what `make
 from __future__ import annotations
 
 import functools
+import html
 import http.server
 import re
 import sys
@@ -51,13 +52,34 @@ def _source_of(page: str) -> Path | None:
     )
 
 
+HEATMAP = '<div class="simplellm-heatmap"'
+
+
+def _sort_of(page: str) -> str:
+    """What a page is like: every chapter with a heatmap of its kind, every page of an API."""
+    if page.startswith("chapters/reference/"):
+        return re.sub(r"(api|contract)_.*", r"\1", page)
+    text = html.unescape((SITE / page).read_text("utf-8"))
+    kinds = re.findall(r'"kind":\s*"(\w+)"|class="simplellm-(claims)', text)
+    return str(sorted(set(kinds))) if _source_of(page) else page
+
+
 def _kinds_of_pages() -> dict[str, list[str]]:
-    """The pages by what is asked of them: of all, of chapters, of those with a heatmap."""
+    """The pages by what is asked of them.
+
+    All; those that somebody wrote; the notebooks; those with a heatmap; and a sample: one page of
+    every sort, for what the pages of a sort have in common.
+    """
     pages = _pages()
+    sample = {_sort_of(page): page for page in reversed(pages)}
+    notebooks = [p for p in pages if (source := _source_of(p)) and source.suffix == ".ipynb"]
     return {
         "page": pages,
         "chapter": [p for p in pages if _source_of(p)],
-        "heatmap": [p for p in pages if "simplellm-heatmap" in (SITE / p).read_text("utf-8")],
+        "notebook": notebooks,
+        "heatmap": [p for p in pages if HEATMAP in (SITE / p).read_text("utf-8")],
+        "sample": sorted(sample.values()),
+        "notebook or sample": sorted({*notebooks, *sample.values()}),
     }
 
 
@@ -87,8 +109,8 @@ WAYS = {
 def pytest_configure(config):
     config.addinivalue_line(
         "markers",
-        'opened(*ways, of="page"): `visit` is each page (or "chapter", or "heatmap": each page '
-        "with one), opened in these ways",
+        'opened(*ways, of="page"): `visit` is each page (or each of another kind of pages, as '
+        "_kinds_of_pages names them), opened in these ways; marked twice, in both",
     )
 
 
@@ -103,9 +125,9 @@ def pytest_generate_tests(metafunc):
         if f"{kind}_path" in metafunc.fixturenames:
             metafunc.parametrize(f"{kind}_path", chosen or nothing)
     if "visit" in metafunc.fixturenames:
-        opened = metafunc.definition.get_closest_marker("opened")
         visits = [
             pytest.param((way, page), id=f"{way}-{page}")
+            for opened in metafunc.definition.iter_markers("opened")
             for way in opened.args
             for page in pages[opened.kwargs.get("of", "page")]
         ]

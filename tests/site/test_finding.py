@@ -199,7 +199,7 @@ def test_map_is_one_column_on_a_phone_and_says_needs_in_words(first_page):
             assert str(number) in item.locator(".first").inner_text()
 
 
-@pytest.mark.opened("light")
+@pytest.mark.opened("light", of="sample")
 def test_map_is_on_paper(paper, visit):
     if visit.path == FIRST_PAGE:
         assert paper.locator(".concept-map li:visible").count() == len(CHAPTERS)

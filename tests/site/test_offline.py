@@ -9,7 +9,11 @@ FONTS = {".woff", ".woff2", ".ttf", ".otf"}
 PAGE_WEIGHT_LIMIT = 2_500_000  # bytes, uncompressed, without fonts
 FIRST_PAGE = "chapters/00_start_here.html"
 
-everywhere = pytest.mark.opened("light", "dark", "disk")
+
+def everywhere(test):
+    """Every page in light; of the reference, which is alike, a page of each sort in the dark."""
+    test = pytest.mark.opened("dark", of="notebook or sample")(test)
+    return pytest.mark.opened("disk", of="sample")(pytest.mark.opened("light")(test))
 
 
 @everywhere

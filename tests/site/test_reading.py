@@ -17,7 +17,7 @@ TOO_WIDE = """() => {
 }"""
 
 
-@pytest.mark.opened("phone")
+@pytest.mark.opened("phone", of="notebook or sample")
 def test_no_sideways_scrolling_on_a_phone(visit):
     assert visit.page.evaluate(TOO_WIDE) == []
 
@@ -157,14 +157,14 @@ def test_paper_shows_pictures_for_heatmaps(paper):
         assert heatmap.locator(controls).count() == 0
 
 
-@pytest.mark.opened("light", "dark")
+@pytest.mark.opened("light", "dark", of="sample")
 def test_paper_is_white_and_without_the_frame(paper):
     assert paper.evaluate(GROUND) in ("rgb(255, 255, 255)", "rgba(0, 0, 0, 0)")
     frame = ".bd-sidebar-primary, .bd-sidebar-secondary, .bd-header-article, .copybtn"
     assert [part for part in paper.locator(frame).all() if part.is_visible()] == []
 
 
-@pytest.mark.opened("light")
+@pytest.mark.opened("light", of="notebook")
 def test_paper_shows_what_folds_hide(paper):
     hidden = paper.evaluate(
         """[...document.querySelectorAll('details.admonition')].filter(
@@ -178,7 +178,7 @@ def test_paper_shows_what_folds_hide(paper):
 # ---- without JavaScript
 
 
-@pytest.mark.opened("plain")
+@pytest.mark.opened("plain", of="notebook or sample")
 def test_page_reads_without_javascript(visit):
     assert visit.page.locator("h1:visible").count() == 1
     if visit.path not in ("search.html", "genindex.html"):  # which have no text of their own
