@@ -6,6 +6,7 @@ Needs matplotlib (``pip install simplellm[plots]``).
 from __future__ import annotations
 
 import io
+import math
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -142,10 +143,15 @@ def still(
         axes = figure.subplots()
         axes.set_title(title)
         cells(axes, values, rows, columns, value, limits)
-        if row_labels is not None and len(row_labels) <= 24:
-            axes.set_yticks(range(len(row_labels)), row_labels)
-        if column_labels is not None and len(column_labels) <= 16:
-            axes.set_xticks(range(len(column_labels)), column_labels)
+        # Every name where there is room, else every second, every third: a number in its place
+        # would be read as the name.
+        for labels, most, set_ticks in (
+            (row_labels, 24, axes.set_yticks),
+            (column_labels, 16, axes.set_xticks),
+        ):
+            if labels is not None:
+                step = math.ceil(len(labels) / most)
+                set_ticks(range(0, len(labels), step), labels[::step])
         return to_png(figure)
 
 

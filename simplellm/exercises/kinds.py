@@ -197,7 +197,7 @@ class Function(Exercise):
 
     Attributes:
         reference: The function that is right.
-        inputs: Makes the tuples of arguments on which the two are compared.
+        inputs: Makes the tuples of arguments on which the two are compared, anew for each.
         within: How far off each number may be.
         mistakes: Pairs of a broken function and what to say to one that gives the same.
         takes: The arguments it is called with, as "positions and d_model".

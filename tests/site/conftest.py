@@ -73,12 +73,14 @@ def _kinds_of_pages() -> dict[str, list[str]]:
     pages = _pages()
     sample = {_sort_of(page): page for page in reversed(pages)}
     notebooks = [p for p in pages if (source := _source_of(p)) and source.suffix == ".ipynb"]
+    heatmaps = [p for p in pages if HEATMAP in (SITE / p).read_text("utf-8")]
     return {
         "page": pages,
         "chapter": [p for p in pages if _source_of(p)],
         "notebook": notebooks,
-        "heatmap": [p for p in pages if HEATMAP in (SITE / p).read_text("utf-8")],
+        "heatmap": heatmaps,
         "sample": sorted(sample.values()),
+        "sample with heatmap": sorted({*heatmaps} & {*sample.values()}),
         "notebook or sample": sorted({*notebooks, *sample.values()}),
     }
 

@@ -47,15 +47,15 @@ def violations(page, **options) -> list[tuple]:
     return [(v["id"], n["target"], n["html"][:120]) for v in found for n in v["nodes"]]
 
 
-@pytest.mark.opened("light")
-@pytest.mark.opened("phone", of="sample")
+@pytest.mark.opened("light", of="notebook or sample")
+@pytest.mark.opened("phone", of="sample with heatmap")
 def test_axe_finds_nothing(visit):
     # the theme gives scroll boxes their tab stop up to 300 ms late
     visit.page.wait_for_timeout(350)
     assert violations(visit.page) == []
 
 
-@pytest.mark.opened("dark", of="notebook or sample")
+@pytest.mark.opened("dark", of="sample")
 def test_axe_finds_no_pale_text_in_the_dark(visit):
     assert violations(visit.page, **COLOURS) == []
 

@@ -11,9 +11,8 @@ FIRST_PAGE = "chapters/00_start_here.html"
 
 
 def everywhere(test):
-    """Every page in light; of the reference, which is alike, a page of each sort in the dark."""
-    test = pytest.mark.opened("dark", of="notebook or sample")(test)
-    return pytest.mark.opened("disk", of="sample")(pytest.mark.opened("light")(test))
+    """Every page in light; in the dark and from the disk a page of each sort."""
+    return pytest.mark.opened("light")(pytest.mark.opened("dark", "disk", of="sample")(test))
 
 
 @everywhere

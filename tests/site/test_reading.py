@@ -124,7 +124,7 @@ def test_theme_switch_changes_the_page_and_is_remembered(site_url, new_page, set
     assert (page.evaluate(THEME), page.evaluate(GROUND)) == ("dark", dark)
 
 
-@pytest.mark.opened("dark", of="heatmap")
+@pytest.mark.opened("dark", of="sample with heatmap")
 def test_no_light_card_around_a_heatmap_in_the_dark(visit):
     cards = visit.page.evaluate(
         "[...document.querySelectorAll('.simplellm-heatmap')]"
@@ -149,7 +149,8 @@ def test_source_downloads_as_committed(visit, source_of):
     assert waiting.value.path().read_bytes() == source.read_bytes()
 
 
-@pytest.mark.opened("light", "dark", of="heatmap")
+@pytest.mark.opened("light", of="heatmap")
+@pytest.mark.opened("dark", of="sample with heatmap")
 def test_paper_shows_pictures_for_heatmaps(paper):
     for heatmap in paper.locator(".simplellm-heatmap").all():
         assert heatmap.locator("img").first.is_visible()
