@@ -11,8 +11,9 @@ FIRST_PAGE = "chapters/00_start_here.html"
 
 
 def everywhere(test):
-    """Every page in light; in the dark and from the disk a page of each sort."""
-    return pytest.mark.opened("light")(pytest.mark.opened("dark", "disk", of="sample")(test))
+    """Every chapter, and one of each other sort of page; some in the dark and from the disk."""
+    test = pytest.mark.opened("dark", "disk", of="sample with heatmap")(test)
+    return pytest.mark.opened("light", of="notebook or sample")(test)
 
 
 @everywhere

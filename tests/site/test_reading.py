@@ -179,14 +179,14 @@ def test_paper_shows_what_folds_hide(paper):
 # ---- without JavaScript
 
 
-@pytest.mark.opened("plain", of="notebook or sample")
+@pytest.mark.opened("plain", of="sample")
 def test_page_reads_without_javascript(visit):
     assert visit.page.locator("h1:visible").count() == 1
     if visit.path not in ("search.html", "genindex.html"):  # which have no text of their own
         assert len(visit.page.locator("article").inner_text()) > 200
 
 
-@pytest.mark.opened("plain", of="heatmap")
+@pytest.mark.opened("plain", of="sample with heatmap")
 def test_heatmaps_are_pictures_without_javascript(visit):
     for heatmap in visit.page.locator(".simplellm-heatmap").all():
         assert heatmap.locator("img").first.bounding_box()["height"] > 50
