@@ -54,8 +54,11 @@ def dtypes(contract):
         if contract.argument == "ids":
             module = make(contract.made).eval().to(dtype)
             with torch.autocast("cpu", dtype=torch.bfloat16):
-                lowered = module(argument).dtype
-            rows.append([name_of(dtype), name_of(module(argument).dtype), name_of(lowered)])
+                try:
+                    lowered = name_of(module(argument).dtype)
+                except RuntimeError as error:  # torch's own, for parts in float16
+                    lowered = type(error).__name__
+            rows.append([name_of(dtype), name_of(module(argument).dtype), lowered])
         else:
             found = [
                 make(contract.made).to(of_table)(argument.to(dtype)).dtype
@@ -88,13 +91,27 @@ def state(contract, how=""):
     ]
 
 
+def added(contract, how):
+    """The entries of a variant's state_dict that the module as made does not have."""
+    known = state(contract)
+    return [row for row in state(contract, how) if row not in known]
+
+
+def parameters(contract):
+    """How many numbers are trained, in the module as made and in each variant."""
+    from _ext.contract_cases import make
+
+    calls = (contract.made, *contract.variants.values())
+    return [[call, f"{sum(p.numel() for p in make(call).parameters()):,}"] for call in calls]
+
+
 def works(contract):
     """What else the class is used with, and what comes of it."""
-    from _ext.contract_cases import SAME, make
+    from _ext.contract_cases import make
 
     module, argument = make(contract.made).eval(), make(contract.sample)
     return [
-        [case.label, SAME if case.slow else case.run(module, argument)]
+        [case.label, case.outcome if case.slow else case.run(module, argument)]
         for case in contract.abilities
     ]
 
@@ -160,7 +177,7 @@ def in_code(rows, columns):
 
 
 class ContractDirective(SphinxDirective):
-    """`{contract} Class part`, or `{contract} Class state variant`."""
+    """`{contract} Class part`, or `{contract} Class state variant` (or `added variant`)."""
 
     required_arguments = 2
     optional_arguments = 1
@@ -196,9 +213,13 @@ class ContractDirective(SphinxDirective):
             return table(["stored as", "at most this far off"], in_code(precision(contract), (0,)))
         if part == "state":
             return table(["name", "shape", "kind"], in_code(state(contract, variant), (0, 1)))
+        if part == "added":
+            return table(["name", "shape", "kind"], in_code(added(contract, variant), (0, 1)))
+        if part == "parameters":
+            return table(["made by", "trained numbers"], in_code(parameters(contract), (0,)))
         if part == "works":
             return table(["with", "what comes out"], works(contract))
-        if part in ("arguments", "inputs", "loading"):
+        if part in ("arguments", "inputs", "generation", "loading"):
             return definitions(refusals(contract, part))
         raise self.error(f"a contract has no part {part!r}")
 

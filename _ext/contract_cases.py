@@ -1,4 +1,4 @@
-"""What each embedding class promises, as cases: one list for the contract pages and for the tests.
+"""What each class promises, as cases: one list for the contract pages and for the tests.
 
 The build runs every case and shows what came out (`book_contracts.py`); the tests run the same
 cases and hold them to what is expected here. So a page cannot say what no test has seen, and a
@@ -13,8 +13,10 @@ import copy
 import io
 import math
 import pickle
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -24,8 +26,11 @@ from simplellm import (
     InputEmbedding,
     LearnedPositionalEmbedding,
     PositionalEncoding,
+    SimpleLLM,
+    SimpleLLMConfig,
     TokenEmbedding,
 )
+from simplellm.attention import KeyValueCache
 
 NAMES: dict[str, Any] = {
     "math": math,
@@ -33,6 +38,8 @@ NAMES: dict[str, Any] = {
     "InputEmbedding": InputEmbedding,
     "LearnedPositionalEmbedding": LearnedPositionalEmbedding,
     "PositionalEncoding": PositionalEncoding,
+    "SimpleLLM": SimpleLLM,
+    "SimpleLLMConfig": SimpleLLMConfig,
     "TokenEmbedding": TokenEmbedding,
 }
 
@@ -43,6 +50,7 @@ INTEGERS = (
 )
 
 SAME = "the same numbers, bit for bit"
+CLOSE = "the same numbers, to 0.00001"
 
 
 @dataclass(frozen=True)
@@ -82,6 +90,7 @@ class Ability:
     label: str
     run: Callable[[nn.Module, Tensor], str]
     slow: bool = False  # the tests run it, the build takes their word: half a minute is too long
+    outcome: str = SAME
 
     def __str__(self) -> str:
         return self.label
@@ -102,6 +111,7 @@ class Contract:
     inputs: tuple[Refusal, ...]
     abilities: tuple[Ability, ...]
     loading: tuple[Refusal, ...] = ()
+    generation: tuple[Refusal, ...] = ()
     variants: dict[str, str] = field(default_factory=dict)  # of `made`: other ways, by name
     small_variants: dict[str, str] = field(default_factory=dict)
 
@@ -126,6 +136,13 @@ def difference(got: Tensor, wanted: Tensor) -> str:
     if torch.equal(got, wanted):
         return SAME
     return f"numbers up to {(got.double() - wanted.double()).abs().max():.1g} off"
+
+
+def near(got: Tensor, wanted: Tensor) -> str:
+    """CLOSE, or how two outputs differ: for sums that are added up in another order."""
+    if got.shape == wanted.shape and (got - wanted).abs().max() < 1e-5:
+        return CLOSE
+    return difference(got, wanted)
 
 
 def lengths(other: Callable[[Tensor], Tensor], module: nn.Module, x: Tensor) -> str:
@@ -193,6 +210,25 @@ def reset_from_meta(module: nn.Module, x: Tensor) -> str:
     return difference(other(x), module(x))
 
 
+def in_cached_pieces(module: nn.Module, ids: Tensor) -> str:
+    cache = KeyValueCache(module.config.n_layers)
+    pieces = [module(piece, cache=cache) for piece in (ids[:, :2], ids[:, 2:])]
+    return near(torch.cat(pieces, dim=1), module(ids))
+
+
+def padded_on_the_left(module: nn.Module, ids: Tensor) -> str:
+    padded = torch.nn.functional.pad(ids, (3, 0), value=7)  # no PAD: only the mask can hide it
+    mask = torch.arange(padded.shape[1]).expand_as(padded) >= 3
+    return near(module(padded, attention_mask=mask)[:, 3:], module(ids))
+
+
+def in_one_file(module: nn.Module, ids: Tensor) -> str:
+    with tempfile.TemporaryDirectory() as folder:
+        module.save(Path(folder, "model.pt"))
+        other = type(module).load(Path(folder, "model.pt"))
+    return difference(other.eval()(ids), module(ids))
+
+
 def any_integers(module: nn.Module, ids: Tensor) -> str:
     ids = ids % 128  # what the shortest of them can hold
     found = [difference(module(ids.to(dtype)), module(ids)) for dtype in INTEGERS]
@@ -212,6 +248,11 @@ META = Ability("`to_empty` on the meta device, then `reset_parameters()`", reset
 CHUNKS = Ability("two chunks, the second with `start=2`", in_chunks)
 POSITIONS = Ability("`positions=torch.arange(seq_len)`", at_positions)
 INTEGER_IDS = Ability("ids of any integer dtype, 8 to 64 bits, signed or not", any_integers)
+CACHE = Ability("two pieces that share a `KeyValueCache`", in_cached_pieces, outcome=CLOSE)
+PADDED = Ability(
+    "other ids on the left, hidden by `attention_mask`", padded_on_the_left, outcome=CLOSE
+)
+ONE_FILE = Ability("`save`, and `SimpleLLM.load`", in_one_file)
 PAST = Ability("`start=1000`, past the table: the rows of a longer table", past_the_end)
 
 
@@ -505,4 +546,176 @@ INPUT_EMBEDDING = Contract(
     abilities=(INTEGER_IDS, CHUNKS, POSITIONS, COMPILE, EXPORT, AUTOCAST, META, SAVE, COPY),
 )
 
-CONTRACTS = {c.name: c for c in (TOKEN_EMBEDDING, POSITIONAL_ENCODING, LEARNED, INPUT_EMBEDDING)}
+SIMPLE_LLM = Contract(
+    name="SimpleLLM",
+    instance="model",
+    made="SimpleLLM(SimpleLLMConfig(259, 64, 1, 4, 128))",
+    variants={
+        how: f"SimpleLLM(SimpleLLMConfig(259, 64, 1, 4, 128, {argument}))"
+        for how, argument in {
+            "learned": "position='learned'",
+            "rope": "position='rope'",
+            "alibi": "position='alibi'",
+            "t5": "position='t5'",
+            "none": "position='none'",
+            "untied": "tie_weights=False",
+        }.items()
+    },
+    argument="ids",
+    sample="torch.tensor([[1, 15, 234, 89, 2]])",
+    shapes=("()", "(5,)", "(1, 5)", "(3, 5)", "(3, 200)", "(3, 5, 2)", "(3, 0)", "(0, 5)"),
+    small="SimpleLLM(SimpleLLMConfig(10, 8, 1, 2, 16))",
+    small_variants={
+        "learned": "SimpleLLM(SimpleLLMConfig(10, 8, 1, 2, 16, position='learned'))",
+        "t5": "SimpleLLM(SimpleLLMConfig(10, 8, 1, 2, 16, position='t5'))",
+    },
+    arguments=(
+        refuse("SimpleLLMConfig(2, 8, 1, 2, 16)", V, "vocab_size", "at least 4", "got 2", "EOS"),
+        refuse("SimpleLLMConfig(0, 8, 1, 2, 16)", V, "vocab_size", "0", "at least 1"),
+        refuse("SimpleLLMConfig(9.5, 8, 1, 2, 16)", T, "vocab_size", "9.5", "float", "int"),
+        refuse("SimpleLLMConfig(10, 0, 1, 2, 16)", V, "d_model", "0", "at least 1"),
+        refuse("SimpleLLMConfig(10, 7, 1, 1, 16)", V, "d_model", "7", "even", "6 or 8"),
+        refuse("SimpleLLMConfig(10, '8', 1, 2, 16)", T, "d_model", "'8'", "str", "int"),
+        refuse("SimpleLLMConfig(10, 8, 0, 2, 16)", V, "n_layers", "0", "at least 1"),
+        refuse("SimpleLLMConfig(10, 8, True, 2, 16)", T, "n_layers", "True", "bool", "int"),
+        refuse("SimpleLLMConfig(10, 8, 1, 0, 16)", V, "n_heads", "0", "at least 1"),
+        refuse("SimpleLLMConfig(10, 8, 1, 3, 16)", V, "n_heads", "d_model = 8", "got 3"),
+        refuse("SimpleLLMConfig(10, 8, 1, 2, 0)", V, "max_seq_len", "0", "at least 1"),
+        refuse("SimpleLLMConfig(10, 8, 1, 2, None)", T, "max_seq_len", "None", "NoneType", "int"),
+        refuse("SimpleLLMConfig(10, 8, 1, 2, 16, 1.0)", V, "dropout", "1.0", "below 1"),
+        refuse("SimpleLLMConfig(10, 8, 1, 2, 16, '0.1')", T, "dropout", "'0.1'", "str", "number"),
+        refuse(
+            "SimpleLLMConfig(10, 8, 1, 2, 16, block_dropout=-0.1)",
+            *(V, "block_dropout", "-0.1", "at least 0"),
+        ),
+        refuse(
+            "SimpleLLMConfig(10, 8, 1, 2, 16, position='rotary')",
+            *(V, "position", "'rotary'", "none, sinusoidal, learned, rope, alibi, t5"),
+        ),
+        refuse(
+            "SimpleLLMConfig(10, 6, 1, 2, 16, position='rope')",
+            *(V, "d_model / n_heads", "even", "6 / 2 = 3"),
+        ),
+        refuse(
+            "SimpleLLMConfig(10, 8, 1, 2, 16, tie_weights='yes')",
+            *(T, "tie_weights", "'yes'", "True or False"),
+        ),
+        refuse("SimpleLLMConfig(10, 8, 1, 2, 16, scale=8.0)", T, "scale", "8.0", "True or False"),
+        refuse("SimpleLLMConfig(10, 8, 1, 2, 16, init_std=-1)", V, "init_std", "-1", "at least 0"),
+        refuse(
+            "SimpleLLMConfig(10, 8, 1, 2, 16, position_rms=0.0)",
+            *(V, "position_rms", "0.0", "positive"),
+        ),
+        refuse(
+            "SimpleLLMConfig(10, 8, 1, 2, 16, position='rope', position_rms=0.1)",
+            *(V, "position_rms", "None", "'rope'", "0.1"),
+        ),
+        refuse(
+            "SimpleLLMConfig(10, 8, 1, 2, 16, padding_idx=10)",
+            *(V, "padding_idx", "vocab_size = 10", "got 10"),
+        ),
+        refuse(
+            "SimpleLLMConfig(10, 8, 1, 2, 16, padding_idx=1.0)",
+            *(T, "padding_idx", "1.0", "float", "int"),
+        ),
+        refuse("SimpleLLMConfig(10, 8, 1, 2, 16, base=0)", V, "base", "0", "positive"),
+        refuse(
+            "SimpleLLMConfig(10, 8, 1, 2, 16, position='t5', base=500.0)",
+            *(V, "base", "10000", "'t5'", "500.0"),
+        ),
+        refuse("SimpleLLM(10)", T, "config", "SimpleLLMConfig", "int"),
+        refuse(
+            "SimpleLLM(SimpleLLMConfig(10, 8, 1, 2, 16), dtype=torch.int64)",
+            *(T, "dtype", "int64", "floating"),
+        ),
+    ),
+    inputs=called(
+        (
+            *BAD_IDS,
+            refuse(
+                "SimpleLLM(SimpleLLMConfig(10, 8, 1, 2, 16, position='learned'))"
+                "(torch.zeros(1, 17).long())",
+                *(V, "0 + 17", "max_seq_len = 16"),
+            ),
+            refuse(
+                "{0}(torch.tensor([[3, 4]]), positions=torch.arange(3))",
+                *(V, "positions", "(3,)", "(2,)", "(1, 2)"),
+            ),
+            refuse(
+                "{0}(torch.tensor([[3, 4]]), positions=torch.zeros(2))",
+                *(T, "positions", "float32", "integers"),
+            ),
+            refuse("{0}(torch.tensor([[3, 4]]), positions=[0, 1])", T, "positions", "list"),
+            refuse(
+                "{0}(torch.tensor([[3, 4]]), attention_mask=torch.ones(1, 3))",
+                *(V, "attention_mask", "(1, 2)", "(1, 3)", "cache"),
+            ),
+        ),
+        "model",
+    ),
+    generation=(
+        refuse("model.generate([[3, 4]], 5)", T, "ids", "list", "tensor"),
+        refuse("model.generate(torch.tensor([3, 4]), 5)", V, "ids", "(2,)", "unsqueeze(0)"),
+        refuse("model.generate(torch.tensor([[3, 10]]), 5)", X, "ids[0, 1]", "vocab_size = 10"),
+        refuse("model.generate(torch.zeros(1, 0).long(), 5)", V, "ids", "(1, 0)", "BOS"),
+        refuse("model.generate(torch.tensor([[3, 4]]), -1)", V, "max_new_tokens", "-1"),
+        refuse("model.generate(torch.tensor([[3, 4]]), 2.5)", T, "max_new_tokens", "2.5", "int"),
+        refuse(
+            "model.generate(torch.tensor([[3, 4]]), 5, temperature=-1.0)",
+            *(V, "temperature", "-1.0", "at least 0"),
+        ),
+        refuse(
+            "model.generate(torch.tensor([[3, 4]]), 5, temperature='1')",
+            *(T, "temperature", "'1'", "number"),
+        ),
+        refuse(
+            "model.generate(torch.tensor([[3, 4]]), 5, temperature=math.inf)",
+            *(V, "temperature", "inf", "finite"),
+        ),
+        refuse("model.generate(torch.tensor([[3, 4]]), 5, top_k=0)", V, "top_k", "0", "at least 1"),
+        refuse("model.generate(torch.tensor([[3, 4]]), 5, top_k=1.5)", T, "top_k", "1.5", "int"),
+        refuse(
+            "model.generate(torch.tensor([[3, 4]]), 5, eos_id=10)",
+            *(V, "eos_id", "vocab_size = 10", "got 10"),
+        ),
+        refuse(
+            "model.generate(torch.tensor([[3, 4]]), 5, eos_id=0)",
+            *(V, "eos_id", "not PAD = 0", "got 0"),
+        ),
+        refuse("model.generate(torch.tensor([[3, 4]]), 5, eos_id='2')", T, "eos_id", "'2'", "int"),
+        refuse(
+            "model.generate(torch.tensor([[3, 4]]), 5, attention_mask=torch.ones(1, 3))",
+            *(V, "attention_mask", "(1, 2)", "(1, 3)"),
+        ),
+        refuse(
+            "model.generate(torch.tensor([[3, 4]]), 5, attention_mask=torch.tensor([[1, 0]]))",
+            *(V, "attention_mask", "padding on the left"),
+        ),
+        refuse(
+            "SimpleLLM(SimpleLLMConfig(10, 8, 1, 2, 16, position='learned'))"
+            ".generate(torch.tensor([[3, 4]]), 16)",
+            *(V, "2 prompt tokens", "max_new_tokens = 16", "17", "max_seq_len = 16"),
+        ),
+    ),
+    loading=(
+        refuse(
+            "SimpleLLM(SimpleLLMConfig(10, 8, 1, 2, 16)).load_state_dict("
+            "SimpleLLM(SimpleLLMConfig(10, 8, 1, 2, 16, tie_weights=False)).state_dict())",
+            *(R, "Unexpected key", "output.weight"),
+        ),
+        refuse(
+            "SimpleLLM(SimpleLLMConfig(10, 8, 1, 2, 16, tie_weights=False)).load_state_dict("
+            "SimpleLLM(SimpleLLMConfig(10, 8, 1, 2, 16)).state_dict())",
+            *(R, "Missing key", "output.weight"),
+        ),
+        refuse("SimpleLLM.load('missing.pt')", FileNotFoundError, "missing.pt"),
+    ),
+    abilities=(
+        *(INTEGER_IDS, POSITIONS, CACHE, PADDED, COMPILE, EXPORT),
+        *(META, SAVE, ONE_FILE, COPY),
+    ),
+)
+
+CONTRACTS = {
+    c.name: c for c in (TOKEN_EMBEDDING, POSITIONAL_ENCODING, LEARNED, INPUT_EMBEDDING, SIMPLE_LLM)
+}

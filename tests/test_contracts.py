@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from itertools import product
 from typing import Any
 
@@ -10,9 +11,12 @@ import torch
 
 from _ext import book_contracts
 from _ext.contract_cases import (
+    CACHE,
+    CLOSE,
     CONTRACTS,
     FLOATS,
     NAMES,
+    PADDED,
     SAME,
     Ability,
     Contract,
@@ -20,10 +24,16 @@ from _ext.contract_cases import (
     make,
     refuse,
 )
-from simplellm import InputEmbedding, LearnedPositionalEmbedding, PositionalEncoding
+from simplellm import (
+    InputEmbedding,
+    LearnedPositionalEmbedding,
+    PositionalEncoding,
+    SimpleLLM,
+    SimpleLLMConfig,
+)
 
 every_contract = pytest.mark.parametrize("contract", CONTRACTS.values(), ids=str)
-WITH_IDS = ("TokenEmbedding", "InputEmbedding")
+WITH_IDS = {"TokenEmbedding": 64, "InputEmbedding": 64, "SimpleLLM": 259}  # to what width
 
 REFUSALS = [
     pytest.param(contract, case, small, id=f"{kind}{case}")
@@ -32,6 +42,7 @@ REFUSALS = [
     for case in (
         *([] if kind else [*contract.arguments, *contract.loading]),
         *contract.inputs,
+        *contract.generation,
     )
 ]
 ABILITIES = [
@@ -59,7 +70,7 @@ def test_a_bad_call_is_refused_with_argument_value_and_limit(
 def test_what_the_page_says_works_gives_the_same_numbers(
     contract: Contract, made: str, case: Ability
 ) -> None:
-    assert case.run(make(made).eval(), make(contract.sample)) == SAME
+    assert case.run(make(made).eval(), make(contract.sample)) == case.outcome
 
 
 def test_a_learned_layer_refuses_input_with_the_words_of_the_sinusoidal_one() -> None:
@@ -78,6 +89,11 @@ def test_every_argument_of_a_constructor_is_refused_once_at_least() -> None:
         assert names - {"device"} <= words | {"scale"}, contract.name
 
 
+def test_every_field_of_the_models_configuration_is_refused_once_at_least() -> None:
+    words = {case.words[0] for case in CONTRACTS["SimpleLLM"].arguments}
+    assert {field.name for field in dataclasses.fields(SimpleLLMConfig)} <= words
+
+
 # ---- each table of a page, against what follows from the contract
 
 
@@ -89,7 +105,7 @@ def test_the_table_of_shapes_is_what_the_contract_says(contract: Contract) -> No
         shape = eval(text)
         if contract.name in WITH_IDS:
             right = len(shape) == 2
-            wanted = str((*shape, 64))
+            wanted = str((*shape, WITH_IDS[contract.name]))
         else:
             right = len(shape) == 3 and shape[2] == 64
             if contract.name == "LearnedPositionalEmbedding" and right:
@@ -103,7 +119,11 @@ def test_the_table_of_shapes_is_what_the_contract_says(contract: Contract) -> No
 def test_the_table_of_dtypes_is_what_the_contract_says(contract: Contract) -> None:
     rows = book_contracts.dtypes(contract)
     names = [str(dtype).removeprefix("torch.") for dtype in FLOATS]
-    assert rows == [[name, name, name] for name in names]
+    if contract.name == "SimpleLLM":  # its matrix products are what autocast is for
+        under = ["float64", "bfloat16", "bfloat16", "RuntimeError"]
+    else:
+        under = names
+    assert rows == [[name, name, low] for name, low in zip(names, under, strict=True)]
 
 
 def test_the_table_of_accuracy_is_half_a_step_of_each_dtype() -> None:
@@ -137,11 +157,52 @@ def test_the_tables_of_checkpoint_entries_are_the_interface() -> None:
     ]
 
 
+def test_the_tables_of_a_models_entries_are_the_interface() -> None:
+    contract = CONTRACTS["SimpleLLM"]
+    entries = {name: shape for name, shape, _ in book_contracts.state(contract)}
+    linear = {
+        **{f"attention.{part}": (64, 64) for part in ("query", "key", "value", "output")},
+        **{"widen": (256, 64), "narrow": (64, 256)},
+    }
+    wanted = {
+        "input_embedding.token_embedding.embedding.weight": "(259, 64)",
+        "input_embedding.pos_embedding.pe": "(1, 128, 64)",
+        **{f"blocks.0.{name}.weight": str(shape) for name, shape in linear.items()},
+        **{f"blocks.0.{name}.bias": str(shape[:1]) for name, shape in linear.items()},
+        **{
+            f"{norm}.{part}": "(64,)"
+            for norm in ("blocks.0.attention_norm", "blocks.0.mlp_norm", "norm")
+            for part in ("weight", "bias")
+        },
+    }
+    assert entries == wanted
+    kinds = [kind for _, _, kind in book_contracts.state(contract)]
+    assert kinds.count("buffer") == 1 and kinds[1] == "buffer"
+    added = {how: book_contracts.added(contract, how) for how in contract.variants}
+    assert added == {
+        "learned": [["input_embedding.pos_embedding.embedding.weight", "(128, 64)", "parameter"]],
+        "t5": [["position_bias.embedding.weight", "(32, 4)", "parameter"]],
+        "untied": [["output.weight", "(259, 64)", "parameter"]],
+        **{how: [] for how in ("rope", "alibi", "none")},
+    }
+
+
+def test_the_table_of_trained_numbers_counts_a_tied_table_once() -> None:
+    contract = CONTRACTS["SimpleLLM"]
+    table = book_contracts.parameters(contract)
+    found = {call: int(count.replace(",", "")) for call, count in table}
+    # Token table; two norms, four square projections and the wide pair; the last norm.
+    tied = 259 * 64 + 2 * 128 + 4 * (64 * 64 + 64) + (64 * 256 + 256) + (256 * 64 + 64) + 128
+    more = {"learned": 128 * 64, "t5": 32 * 4, "untied": 259 * 64}
+    assert found.pop(contract.made) == tied
+    assert found == {call: tied + more.get(how, 0) for how, call in contract.variants.items()}
+
+
 @every_contract
 def test_the_tables_are_the_same_each_time(contract: Contract) -> None:
     for part in (book_contracts.shapes, book_contracts.dtypes, book_contracts.works):
         assert part(contract) == part(contract)
-    for group in ("arguments", "inputs", "loading"):
+    for group in ("arguments", "inputs", "generation", "loading"):
         assert book_contracts.refusals(contract, group) == book_contracts.refusals(contract, group)
 
 
@@ -172,6 +233,23 @@ def test_a_module_that_breaks_a_promise_is_seen() -> None:
     }
     broken = [label for label, result in found.items() if result != SAME]
     assert len(broken) == 2 and all("start" in label for label in broken)
+
+
+class Forgetful(SimpleLLM):
+    """Right in shape, deaf to the mask and without memory."""
+
+    def forward(self, ids: torch.Tensor, **kwargs: Any) -> torch.Tensor:
+        return super().forward(ids)
+
+
+@pytest.mark.parametrize("case", [CACHE, PADDED], ids=str)
+def test_a_model_without_memory_or_mask_is_seen(case: Ability) -> None:
+    contract = CONTRACTS["SimpleLLM"]
+    right, ids = make(contract.made).eval(), make(contract.sample)
+    wrong = Forgetful(right.config).eval()
+    wrong.load_state_dict(right.state_dict())
+    assert case.run(right, ids) == CLOSE
+    assert case.run(wrong, ids) != CLOSE
 
 
 def test_variants_are_of_the_class_of_their_contract() -> None:

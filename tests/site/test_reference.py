@@ -351,7 +351,7 @@ def test_a_small_picture_is_made_of_the_heatmaps_own_numbers():
 
 @pytest.mark.parametrize("name", CONTRACTS)
 def test_contract_page_shows_every_case_with_its_message(name, site):
-    stem = re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()
+    stem = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()
     soup = soup_of(site, f"{PAGES}contract_{stem}.html")
     contract = CONTRACTS[name]
     terms = soup.select("dl.refusals > dt")
@@ -360,7 +360,7 @@ def test_contract_page_shows_every_case_with_its_message(name, site):
         for dt in terms
     }
     module = make(contract.small)
-    cases = (*contract.arguments, *contract.inputs, *contract.loading)
+    cases = (*contract.arguments, *contract.inputs, *contract.generation, *contract.loading)
     for case in cases:
         said = " ".join(case.message(**{contract.instance: module}).split())
         assert shown[case.call] == f"{case.error.__name__}: {said}"
