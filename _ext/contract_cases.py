@@ -570,7 +570,7 @@ SIMPLE_LLM = Contract(
         "t5": "SimpleLLM(SimpleLLMConfig(10, 8, 1, 2, 16, position='t5'))",
     },
     arguments=(
-        refuse("SimpleLLMConfig(2, 8, 1, 2, 16)", V, "vocab_size", "at least 4", "got 2", "EOS"),
+        refuse("SimpleLLMConfig(3, 8, 1, 2, 16)", V, "vocab_size", "at least 4", "got 3", "EOS"),
         refuse("SimpleLLMConfig(0, 8, 1, 2, 16)", V, "vocab_size", "0", "at least 1"),
         refuse("SimpleLLMConfig(9.5, 8, 1, 2, 16)", T, "vocab_size", "9.5", "float", "int"),
         refuse("SimpleLLMConfig(10, 0, 1, 2, 16)", V, "d_model", "0", "at least 1"),

@@ -106,7 +106,7 @@ class SimpleLLMConfig:
         check_bool("scale", self.scale)
         check_init_std(self.init_std)
         check_base(self.base)
-        if self.vocab_size <= PAD + 2:
+        if self.vocab_size < 4:
             raise ValueError(
                 f"vocab_size must be at least 4, got {self.vocab_size}: ids 0, 1 and 2 are PAD, "
                 "BOS and EOS."

@@ -396,7 +396,7 @@ def test_another_file_is_refused(tmp_path: Path) -> None:
             ValueError,
             r"d_model / n_heads must be even .* got 20 / 4 = 5",
         ),
-        ({"vocab_size": 2}, ValueError, "vocab_size must be at least 4, got 2"),
+        ({"vocab_size": 3}, ValueError, "vocab_size must be at least 4, got 3"),
         ({"n_layers": 0}, ValueError, "n_layers must be at least 1, got 0"),
         ({"dropout": 1.0}, ValueError, "dropout must be at least 0 and below 1, got 1.0"),
         ({"block_dropout": 2}, ValueError, "block_dropout must be at least 0 and below 1, got 2"),
