@@ -72,4 +72,26 @@ EXERCISES: tuple[Exercise, ...] = (
             "the pattern": "A table has no formula to go on with. That is what a sinusoid has.",
         },
     ),
+    Choice(
+        label="ex-learned-noise",
+        answer="no",
+        right="The moves are hardly more alike than the rows: training itself left them different.",
+        why={
+            "yes": "Then the moves, from which the first noise is taken off, would be nearly alike "
+            "at lag 7. Compare them.",
+            "partly": "The two similarities differ by a tenth or so, and what is missing to 1 is "
+            "half. The noise is the smaller part by far.",
+        },
+    ),
+    Choice(
+        label="ex-learned-price",
+        answer="less",
+        right="A later start turns every row by the same angles, and a table must learn each row.",
+        why={
+            "the same": "Subtract for each scheme: with random offsets minus without, on text at "
+            "offset 0.",
+            "more": "Compare what each *loses* by random offsets, and not where it ends.",
+            "nothing": "Its loss at offset 0 grows too, and by more than the interval.",
+        },
+    ),
 )

@@ -85,4 +85,15 @@ EXERCISES: tuple[Exercise, ...] = (
             "scaled one.",
         },
     ),
+    Choice(
+        label="ex-scaling-norm",
+        answer="no",
+        right="The norm sees one row, the sum, and gives it a length; who is in it stays the same.",
+        why={
+            "yes": "Look at the two similarities: a length of 1 per column changes neither. The "
+            "loud summand is as loud in the normalised row.",
+            "partly": "Taking off the mean moves the third digit; of the two words a thousandth "
+            "was left, and a thousandth it stays.",
+        },
+    ),
 )

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
+from itertools import combinations
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
-from ..silent_bugs import CORRECT, MUTANTS, Maker, Report, grade
+from ..silent_bugs import CORRECT, MUTANTS, PROMISES, Maker, Report, grade
 from .kinds import Exercise, Function, Number
 
 
@@ -130,6 +134,22 @@ def _of_the_paper_alone(make: Maker) -> None:
     assert (rows - CORRECT["textbook"].says.formula(512, 16)).abs().max() < 0.004
 
 
+@cache
+def _caught() -> NDArray[np.bool_]:
+    """Whether a promise catches a mutant, ``(mutants, promises)``."""
+    return grade(list(PROMISES.values())).matrix()
+
+
+def _fewest(caught: NDArray[np.bool_]) -> int:
+    """The size of the smallest set of columns of which each row has one."""
+    columns = range(caught.shape[1])
+    return next(
+        size
+        for size in range(1, len(columns) + 1)
+        if any(caught[:, each].any(axis=1).all() for each in combinations(columns, size))
+    )
+
+
 EXERCISES: tuple[Exercise, ...] = (
     Number(
         label="ex-bugs-rows",
@@ -201,6 +221,28 @@ EXERCISES: tuple[Exercise, ...] = (
                 _of_the_paper_alone,
                 "It refuses layers with other columns or another base: compare with "
                 "layer.says.formula, and leave learned ones out.",
+            ),
+        ),
+    ),
+    Number(
+        label="ex-bugs-smallest",
+        answer=lambda: _fewest(_caught()),
+        whole=True,
+        unit="checks",
+        right="Half of the checks catch all; the other half say what is wrong.",
+        mistakes=(
+            (lambda: _caught().shape[1], "That is all of them, and most bugs are caught twice."),
+            (
+                lambda: int((_caught().sum(axis=1) == 1).sum()),
+                "So many bugs are caught by one check alone, but some of them by the same one.",
+            ),
+            (
+                lambda: len(_caught()),
+                "That is the number of bugs. One check may catch many of them.",
+            ),
+            (
+                lambda: _fewest(_caught()) - 1,
+                "Every set of that size leaves a bug alive. Ask of your set: grade(...).alive.",
             ),
         ),
     ),

@@ -47,6 +47,21 @@ def _rows_and_steps() -> Iterable[tuple[Tensor, float]]:
         yield sinusoidal_encoding(position, d_model), k
 
 
+def _positions_needed(k: int, d_model: int = 64) -> int:
+    """The smallest number of positions from which a fit by pairs finds the rotation by ``k``."""
+    turn = shift_rotation(k, d_model)
+    pairs = [slice(c, c + 2) for c in range(0, d_model, 2)]
+    for n in range(1, 97):
+        before = sinusoidal_encoding(torch.arange(n) * (96 // n), d_model)
+        after = before @ turn.T
+        fits = (
+            torch.linalg.lstsq(before[:, c], after[:, c], driver="gelsd").solution.T for c in pairs
+        )
+        if all(torch.allclose(fit, turn[c, c]) for fit, c in zip(fits, pairs, strict=True)):
+            return n
+    raise AssertionError("no fit by pairs found the rotation")
+
+
 EXERCISES: tuple[Exercise, ...] = (
     Number(
         label="ex-why-turn",
@@ -132,6 +147,23 @@ EXERCISES: tuple[Exercise, ...] = (
                 "went into offset_kernel?",
             ),
             (1, "Offset 0 is a row with itself, the most similar of all; 1 lies below it."),
+        ),
+    ),
+    Number(
+        label="ex-why-fewer",
+        answer=lambda: _positions_needed(8),
+        whole=True,
+        unit="positions",
+        right="A hand at two angles fixes a turn; more positions say the same again.",
+        mistakes=(
+            (
+                1,
+                "From one position many 2 × 2 blocks lead to the same goal, and least squares "
+                "takes the smallest, which is no rotation.",
+            ),
+            (64, "So many the *full* matrix would need. Here each pair is fitted by itself."),
+            (4, "Four numbers stand in a block, and each position gives two equations."),
+            (96, "So many were used. Halve it, and again, until the fit breaks."),
         ),
     ),
 )
