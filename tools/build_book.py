@@ -39,6 +39,7 @@ INPUTS = [
     "constraints.txt",
     "tools/build_book.py",
     "tools/chapter_map.py",
+    "tools/solutions.py",
 ]
 
 # -W -n: a warning or an unresolved reference is an error; --keep-going: show all of them at once.

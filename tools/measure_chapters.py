@@ -30,6 +30,7 @@ from nbformat import NotebookNode
 
 from tools import chapter_map
 from tools.common import ROOT, main_guard, say, write_atomically
+from tools.solutions import in_solution
 
 WORDS_A_MINUTE = 200
 # In words: what one looks at takes time as well. A judgement, not a measurement.
@@ -55,19 +56,15 @@ WORD = re.compile(r"[^\W_][\w'’]*")
 def words(notebook: NotebookNode) -> int:
     """Return the words a reader meets in a chapter, with the allowance for what is no prose."""
     count = 0
-    in_solution = False
-    for cell in notebook.cells:
+    for cell, folded in zip(notebook.cells, in_solution(notebook), strict=True):
+        if folded:
+            continue
         tags = set(cell.metadata.get("tags", []))
         if cell.cell_type == "markdown":
-            if "{solution-start}" in cell.source:
-                in_solution = True
-            if not in_solution:
-                text = FOLDED.sub(r"\2", cell.source)  # the question stays
-                count += FORMULA * len(FORMULAS.findall(text))
-                count += len(WORD.findall(NOT_READ.sub(" ", FORMULAS.sub("", text))))
-            if "{solution-end}" in cell.source:
-                in_solution = False
-        elif cell.cell_type == "code" and not in_solution:
+            text = FOLDED.sub(r"\2", cell.source)  # the question stays
+            count += FORMULA * len(FORMULAS.findall(text))
+            count += len(WORD.findall(NOT_READ.sub(" ", FORMULAS.sub("", text))))
+        elif cell.cell_type == "code":
             if not tags & HIDDEN_INPUT:
                 count += CODE_LINE * sum(bool(line.strip()) for line in cell.source.splitlines())
             if not tags & HIDDEN_OUTPUT:

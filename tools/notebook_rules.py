@@ -9,6 +9,7 @@ to small notebooks that break it: a rule that cannot fail protects nobody.
 from __future__ import annotations
 
 import base64
+import copy
 import io
 import itertools
 import re
@@ -23,7 +24,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import nbformat
 from nbformat import NotebookNode
 
-from tools import install_cell
+from tools import install_cell, solutions
 from tools.address import read_address
 from tools.common import ROOT
 from tools.prose_numbers import evidence_of, unsupported
@@ -375,6 +376,17 @@ def installs(notebook: NotebookNode) -> list[str]:
     return []
 
 
+def folded(notebook: NotebookNode) -> list[str]:
+    """What a solution says is marked as folded, so that no answer stands below its question."""
+    today = copy.deepcopy(notebook)
+    solutions.fold(today)
+    return [
+        f"cell {number} is not folded as it should be; run make refresh"
+        for number, (cell, other) in enumerate(zip(notebook.cells, today.cells, strict=True), 1)
+        if cell != other
+    ]
+
+
 # ---- true ----------------------------------------------------------------------------------------
 
 
@@ -453,6 +465,7 @@ RULES: list[Callable[[NotebookNode], list[str]]] = [
     settled,
     described,
     installs,
+    folded,
     numbers_in_prose,
     heatmaps_current,
 ]

@@ -2,8 +2,9 @@
 
     python tools/refresh.py [NOTEBOOK ...]        (without names: all of chapters/)
 
-Before it is executed, a notebook that imports simplellm gets today's install cell. Without names,
-the address of the repository is also written wherever else it stands (tools/address.py).
+Before it is executed, a notebook that imports simplellm gets today's install cell, and the cells of
+its solutions are marked as folded. Without names, the address of the repository is also written
+wherever else it stands (tools/address.py).
 
 What is written depends on the notebook's cells and their results alone: no times, no versions of
 the day, no random ids. So a second run gives the same bytes, and a diff shows what really changed.
@@ -36,7 +37,7 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from traitlets import Instance
 
-from tools import install_cell
+from tools import install_cell, solutions
 from tools.address import WRITTEN, Address, read_address
 from tools.common import CELL_TIMEOUT, ROOT, main_guard, say, seconds_since, write_atomically
 
@@ -186,6 +187,7 @@ def refresh(path: Path, address: Address) -> tuple[str, bool]:
     try:
         notebook = read(path)
         install_cell.write(notebook, address)
+        solutions.fold(notebook)
         execute(notebook, path.resolve().parent, name)
         normalise(notebook)
         nbformat.validate(notebook)

@@ -101,6 +101,10 @@ class Notebook:
         # What the host has opened: somebody may be writing the file in the repository by now.
         self.committed: list[dict] = self.ask("cells.map(cell => cell.model.toJSON())")
         self.trusted_before: bool = self.ask("cells.some(cell => cell.model.trusted)")
+        # What is folded: the source of a cell, and what it printed.
+        self.folded: list[list[bool]] = self.ask(
+            "cells.map(c => [c.inputHidden, !!c.outputHidden])"
+        )
         with contextlib.suppress(TimeoutError):  # then a test says how many there are
             page.wait_for_function(
                 "n => document.querySelectorAll('.simplellm-heatmap').length >= n",

@@ -7,6 +7,7 @@ for a chapter and a host: a test may move cursors and sliders, and leaves the th
 
 from __future__ import annotations
 
+import re
 from urllib.parse import urlsplit
 
 import pytest
@@ -26,6 +27,37 @@ def test_before_it_is_run_each_heatmap_shows_its_still_picture(notebook):
     for still in notebook.stills:
         assert still["pixels"] > 0 and still["shown"] and not still["live"]
         assert len(still["alt"]) > 40
+
+
+# The Markdown that is not folded, as it is shown, and how many answers can be opened in it.
+BOXES = """() => [...document.querySelectorAll('.jp-MarkdownCell .jp-Cell-inputArea')]
+    .map(area => area.querySelector('.myst, .jp-RenderedMarkdown'))
+    .map(shown => [shown?.textContent ?? '', shown?.querySelectorAll('details:not([open])').length])
+"""
+
+
+def test_boxes_and_exercises_are_set_as_on_the_site(notebook):
+    """No directive stands there as text, and every answer in a box is folded."""
+    notebook.page.wait_for_function("() => document.querySelector('.myst .katex, .myst h2')")
+    shown = notebook.page.evaluate(BOXES)
+    assert [text for text, _ in shown if re.search(r"[:`]{3}|\{(admonition|exercise)", text)] == []
+    markdown = [c for c in notebook.committed if c["cell_type"] == "markdown"]
+    dropdowns = sum("".join(cell["source"]).count(":class: dropdown") for cell in markdown)
+    assert sum(folded or 0 for _, folded in shown) == dropdowns > 0
+
+
+def test_solutions_are_folded_and_open_with_a_click(notebook):
+    views = [cell.get("metadata", {}).get("jupyter", {}) for cell in notebook.committed]
+    keys = ("source_hidden", "outputs_hidden")
+    assert notebook.folded == [[view.get(key, False) for key in keys] for view in views]
+    # To run a cell shows what it prints, and Markdown. Its code stays folded.
+    first = next(at for at, view in enumerate(views) if view.get("outputs_hidden"))
+    notebook.ask(f"notebook.scrollToItem({first})")
+    cell = notebook.page.locator(f".jp-Cell[data-windowed-list-index='{first}']")
+    expect(cell.locator(".jp-InputArea-editor")).to_be_hidden()
+    cell.locator(".jp-InputPlaceholder").click()
+    expect(cell.locator(".jp-InputArea-editor")).to_be_visible()
+    notebook.ask(f"cells[{first}].inputHidden = true")
 
 
 def test_every_cell_runs_without_an_error(notebook):

@@ -1,0 +1,174 @@
+"""Solutions: folded where a notebook is run, and left out of what is handed to a class."""
+
+from __future__ import annotations
+
+import ast
+import builtins
+from copy import deepcopy
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbformat import NotebookNode
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+
+from tools import notebook_rules, solutions
+from tools.solutions import COVER, FOLDED, fold, in_solution, worksheet
+
+ROOT = Path(__file__).parent.parent
+CHAPTERS = sorted((ROOT / "chapters").glob("*.ipynb"))
+
+OPENING = "```{solution-start} ex-a\n:class: dropdown\n```"
+CLOSING = "```{solution-end}\n```"
+
+
+def notebook(*cells: NotebookNode) -> NotebookNode:
+    return nbformat.from_dict(new_notebook(cells=list(cells)))
+
+
+def chapter() -> NotebookNode:
+    """A question with a check, its solution, and a question without."""
+    out = [new_output("stream", text="6\n")]
+    return notebook(
+        new_markdown_cell(
+            "# A\n\n```{exercise-start} Recall\n```\n\nWhat?\n\n```{exercise-end}\n```"
+        ),
+        new_code_cell('check("ex-a", None)', execution_count=1, outputs=out),
+        new_markdown_cell(OPENING),
+        new_code_cell("print(2 * 3)", execution_count=2, outputs=out),
+        new_markdown_cell(f"Six, of course.\n\n{CLOSING}"),
+        new_markdown_cell("```{exercise-start} Explore\n```\n\nWhy?\n\n```{exercise-end}\n```"),
+        new_markdown_cell(f"{OPENING}\n\nBecause of this:"),
+        new_code_cell("print(3 * 2)", execution_count=3, outputs=out),
+        new_markdown_cell(CLOSING),
+        new_code_cell("print(6)", execution_count=4, outputs=out),
+    )
+
+
+def test_a_solution_goes_from_its_first_cell_to_its_last() -> None:
+    assert [at for at, inside in enumerate(in_solution(chapter())) if inside] == [2, 3, 4, 6, 7, 8]
+
+
+def test_a_solution_may_be_one_cell() -> None:
+    one = notebook(
+        new_markdown_cell("A"),
+        new_markdown_cell(f"{OPENING}\n\nSix.\n\n{CLOSING}"),
+        new_markdown_cell("B"),
+    )
+    assert in_solution(one) == [False, True, False]
+
+
+def test_code_that_mentions_a_solution_opens_none() -> None:
+    assert in_solution(notebook(new_code_cell('"{solution-start}"'))) == [False]
+
+
+def test_folded_is_what_a_solution_says_and_nothing_else() -> None:
+    folded = chapter()
+    fold(folded)
+    assert {at: cell.metadata.jupyter for at, cell in enumerate(folded.cells) if cell.metadata} == {
+        3: FOLDED,
+        4: {"source_hidden": True},
+        6: {"source_hidden": True},
+        7: FOLDED,
+    }
+
+
+def test_first_line_of_a_folded_answer_in_words_says_nothing() -> None:
+    folded = chapter()
+    fold(folded)
+    assert folded.cells[4].source == f"{COVER}\n\nSix, of course.\n\n{CLOSING}"
+    assert folded.cells[6].source.startswith(OPENING)  # that line says nothing already
+
+
+def test_folding_again_changes_nothing() -> None:
+    once = chapter()
+    fold(once)
+    twice = deepcopy(once)
+    fold(twice)
+    assert twice == once
+
+
+def test_what_is_no_solution_any_more_opens_again() -> None:
+    moved = chapter()
+    fold(moved)
+    del moved.cells[2]
+    fold(moved)
+    assert "jupyter" not in moved.cells[2].metadata
+
+
+def test_other_settings_of_a_cell_are_kept() -> None:
+    one = notebook(new_code_cell("1", metadata={"jupyter": {"other": 1, "source_hidden": True}}))
+    fold(one)
+    assert one.cells[0].metadata.jupyter == {"other": 1}
+
+
+def test_open_solution_breaks_a_rule_and_a_folded_one_does_not() -> None:
+    one = chapter()
+    assert [said.split()[1] for said in notebook_rules.folded(one)] == ["4", "5", "7", "8"]
+    fold(one)
+    assert notebook_rules.folded(one) == []
+
+
+def test_worksheet_asks_everything_and_answers_nothing() -> None:
+    sheet = worksheet(chapter())
+    assert [cell.source.split("\n")[-1] for cell in sheet.cells] == [
+        "```",
+        'check("ex-a", None)',
+        "```",
+        solutions.ANSWER,
+        "print(6)",
+    ]
+    assert not any(cell.get("outputs") for cell in sheet.cells)
+    nbformat.validate(sheet)
+
+
+def test_worksheet_leaves_the_chapter_as_it_was() -> None:
+    one = chapter()
+    before = deepcopy(one)
+    worksheet(one)
+    assert one == before
+
+
+# ---- the book's ----------------------------------------------------------------------------------
+
+
+def test_every_chapter_has_a_worksheet() -> None:
+    assert set(solutions.worksheets(ROOT)) == {path.name for path in CHAPTERS}
+
+
+def names(cells: list[NotebookNode], kind: type[ast.expr_context]) -> set[str]:
+    """The names that code cells load or bind."""
+    found: set[str] = set()
+    for cell in cells:
+        for part in ast.walk(ast.parse(cell.source)):
+            if isinstance(part, ast.Name) and isinstance(part.ctx, kind):
+                found.add(part.id)
+            if kind is ast.Store and isinstance(part, ast.FunctionDef | ast.ClassDef | ast.arg):
+                found.add(part.arg if isinstance(part, ast.arg) else part.name)
+            if kind is ast.Store and isinstance(part, ast.ExceptHandler) and part.name:
+                found.add(part.name)
+            if kind is ast.Store and isinstance(part, ast.Import | ast.ImportFrom):
+                found |= {(alias.asname or alias.name).partition(".")[0] for alias in part.names}
+    return found
+
+
+def unknown(sheet: NotebookNode) -> set[str]:
+    """What the code of a worksheet uses and nothing in it makes."""
+    code = [cell for cell in sheet.cells if cell.cell_type == "code"]
+    return names(code, ast.Load) - names(code, ast.Store) - set(dir(builtins))
+
+
+@pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
+def test_worksheet_needs_nothing_that_only_a_solution_makes(path: Path) -> None:
+    sheet = worksheet(nbformat.read(path, as_version=4))
+    nbformat.validate(sheet)
+    assert unknown(sheet) == set()
+    assert not any(COVER in cell.source or "{solution" in cell.source for cell in sheet.cells)
+
+
+def test_a_name_that_only_a_solution_makes_is_seen() -> None:
+    one = chapter()
+    one.cells[1].source = "one = 1"
+    one.cells[3].source = "six = 6"
+    one.cells[-1].source = "print(six)"
+    assert unknown(worksheet(one)) == {"six"}
