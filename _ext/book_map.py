@@ -115,7 +115,9 @@ def box(chapter, place, target, here):
     facts = f'{chapter.read} min<span class="first"> · {in_numbers(chapter)}</span>'
     facts += " · you are here" if here else ""
     mark = CORE + CORE_IN_WORDS if chapter.core else ""
-    ideas = ", ".join(f"<span>{escape(idea)}</span>" for idea in chapter.teaches)
+    # The comma belongs to its idea: a line that begins with one looks like a mistake.
+    said = [*(f"{escape(idea)}," for idea in chapter.teaches[:-1]), escape(chapter.teaches[-1])]
+    ideas = " ".join(f"<span>{idea}</span>" for idea in said)
     return (
         f'<li class="{"core" if chapter.core else "aside"}"'
         f' style="--row:{place[0] + 1};--column:{place[1] + 1}">'
