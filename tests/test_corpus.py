@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import doctest
-import sys
+import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -28,25 +28,23 @@ def seeded(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
+TOPICS_OF_3_11_7 = "71f2ff5d99bdc1f9c48c5c2353ad138201c5ca1c377e0226857ef8fa89b8bcee"
+
 # -- text -----------------------------------------------------------------------------------------
 
 
-def test_python_topics_are_a_few_hundred_thousand_characters_of_prose() -> None:
+def test_python_topics_are_those_of_one_version_whichever_python_runs() -> None:
     text = python_topics()
-    assert 300_000 < len(text) < 1_000_000
+    assert hashlib.sha256(text.encode()).hexdigest() == TOPICS_OF_3_11_7
     assert text.count(" the ") > 1000
-    assert text == python_topics()
 
 
-def test_python_topics_stand_in_the_order_of_their_names(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pydoc_data.topics.topics", {"b": "two", "a": "one"})
-    assert python_topics() == "one\n\ntwo"
-
-
-def test_a_python_without_topics_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "pydoc_data.topics", None)
-    with pytest.raises(ImportError, match=r"pydoc_data\.topics.*read_text"):
-        python_topics()
+def test_python_topics_are_nearly_those_of_the_running_python() -> None:
+    topics = pytest.importorskip("pydoc_data.topics").topics
+    ours = set(python_topics().splitlines())
+    theirs = {line for topic in topics.values() for line in topic.splitlines()}
+    # 87 % of 3.11.2, 90 % of 3.13.5: not a text that somebody made up.
+    assert len(ours & theirs) > 0.7 * len(ours)
 
 
 @quick

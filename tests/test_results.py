@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections import Counter
 from functools import cache
 from pathlib import Path
@@ -78,8 +77,6 @@ SAMPLE = [
 @pytest.mark.parametrize(("name", "arm"), SAMPLE)
 def test_the_first_fifty_steps_are_those_of_the_record(name: str, arm: str) -> None:
     kept = record(name, arm)
-    if kept.run["task"] == "text" and not is_same_text(kept):
-        pytest.skip("another version of Python has another text in its help")
     losses = fit(Run.from_dict(kept.run), stop=50).losses
     begin, compared = 0, 0
     for end, mean in kept.losses:
@@ -89,10 +86,6 @@ def test_the_first_fifty_steps_are_those_of_the_record(name: str, arm: str) -> N
         assert np.mean(losses[begin:end]) == pytest.approx(mean, rel=2e-3), f"up to step {end}"
         begin, compared = end, compared + 1
     assert compared >= 3
-
-
-def is_same_text(kept: Record) -> bool:
-    return kept.versions["python"].split(".")[:2] == [str(n) for n in sys.version_info[:2]]
 
 
 @pytest.mark.usefixtures("one_thread")
