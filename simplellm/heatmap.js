@@ -504,7 +504,11 @@ function drawCells(pen, view, box) {
 /** Names are all written where they fit; numbers, and names that do not, only at round ones. */
 function drawTicks(axis, first, length, fits, most, draw) {
   const all = axis.labels && fits;
-  const at = all ? Array.from({ length }, (_, i) => first + i) : ticks(first, first + length - 1, most);
+  // Labels that count on from another number than 0, as positions from −32 on, have round ones too.
+  const start = axis.labels?.every((label, i) => +label === +axis.labels[0] + i) ? +axis.labels[0] : 0;
+  const at = all
+    ? Array.from({ length }, (_, i) => first + i)
+    : ticks(start + first, start + first + length - 1, most).map((t) => t - start);
   const name = (i) => clipped(axis.details && !all ? `${i} ${axis.labels[i]}` : axis.labels[i], 120);
   for (const i of at) draw(i, axis.labels ? name(i) : String(i));
 }

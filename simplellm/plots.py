@@ -6,7 +6,9 @@ Needs matplotlib (``pip install simplellm[plots]``).
 from __future__ import annotations
 
 import io
+import itertools
 import math
+import re
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -150,9 +152,21 @@ def still(
             (column_labels, 16, axes.set_xticks),
         ):
             if labels is not None:
-                step = math.ceil(len(labels) / most)
-                set_ticks(range(0, len(labels), step), labels[::step])
+                at = ticks(labels, most)
+                set_ticks(at, [labels[i] for i in at])
         return to_png(figure)
+
+
+def ticks(labels: list[str], most: int) -> list[int]:
+    """Which labels are written where at most so many have room: some of them, at equal steps."""
+    step = math.ceil(len(labels) / most)
+    first = int(labels[0]) if re.fullmatch(r"-?\d+", labels[0]) else None
+    if first is None or labels != [str(first + i) for i in range(len(labels))]:
+        return list(range(0, len(labels), step))
+    # They count on, as positions from -32 on do: the round ones.
+    round_steps = (factor * 10**power for power in itertools.count() for factor in (1, 2, 5))
+    step = next(each for each in round_steps if each >= step)
+    return [i for i in range(len(labels)) if (first + i) % step == 0]
 
 
 def to_png(figure: Figure) -> bytes:

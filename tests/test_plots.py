@@ -33,3 +33,20 @@ def test_a_style_that_is_given_wins_over_the_schemes() -> None:
     axes = Figure().subplots()
     plots.curve(axes, [1, 2], [1.0, 1.0], [0.0, 0.0], "learned", linestyle=":", color="black")
     assert axes.lines[0].get_linestyle() == ":" and axes.lines[0].get_color() == "black"
+
+
+@pytest.mark.parametrize(
+    ("labels", "written"),
+    [
+        ([str(p) for p in range(-32, 32)], ["-30", "-20", "-10", "0", "10", "20", "30"]),
+        ([str(p) for p in range(100, 109)], ["100", "102", "104", "106", "108"]),
+        ([str(p) for p in range(-3, 4)], ["-3", "-2", "-1", "0", "1", "2", "3"]),
+        ([str(16 * p) for p in range(16)], ["0", "48", "96", "144", "192", "240"]),
+        (list("abcdefghijkl"), ["a", "c", "e", "g", "i", "k"]),
+    ],
+    ids=lambda words: words[0],
+)
+def test_where_few_labels_have_room_the_round_ones_are_written(
+    labels: list[str], written: list[str]
+) -> None:
+    assert [labels[i] for i in plots.ticks(labels, 7)] == written

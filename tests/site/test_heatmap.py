@@ -404,6 +404,18 @@ def test_svg_is_well_formed_and_names_its_axes(show):
     assert cells.get("href").startswith("data:image/png;base64,")
 
 
+def test_labels_that_count_from_another_number_are_written_at_round_ones(show):
+    places = [str(p) for p in range(-32, 32)]
+    live = show(
+        Heatmap(np.eye(64), title="Around 0", name="around", rows="p", columns="q", value="same",
+                row_labels=places, column_labels=places)
+    )  # fmt: skip
+    words = ET.fromstring(saved(live, "SVG")).itertext()
+    written = [int(word) for word in words if re.fullmatch(r"-?\d+", word)]
+    assert {-30, -20, -10, 0, 10, 20, 30} <= set(written)
+    assert not {-27, -22, 8} & set(written)  # the panels also write their ends
+
+
 # ---- linkable
 
 
