@@ -1,8 +1,9 @@
 """Argument checks shared by the functions and modules of this package.
 
 Each error names the argument, the value it had, the limit, and what to do. The checks look at
-Python numbers, shapes and dtypes only, so they never wait for a GPU; the forward passes leave
-them out while `torch.compile` or `torch.export` is tracing, where shapes are symbols.
+Python numbers, shapes and dtypes, and at values only of tensors on the CPU, so they never wait for
+a GPU; the forward passes leave them out while `torch.compile` or `torch.export` is tracing, where
+shapes are symbols.
 """
 
 from __future__ import annotations
@@ -113,6 +114,27 @@ def check_ids(ids: object) -> None:
         raise ValueError(
             f"ids must have shape (batch, seq_len), got {tuple(ids.shape)}, "
             f"which has {ids.dim()} dimensions.{hint}"
+        )
+
+
+def check_mask(mask: object, name: str = "mask") -> None:
+    """Refuse a mask that is no bool or integer tensor of 0 and 1, (batch, seq_len)."""
+    if not isinstance(mask, Tensor):
+        raise TypeError(
+            f"{name} must be a tensor of shape (batch, seq_len), got {type(mask).__name__}."
+        )
+    if mask.dtype != torch.bool and mask.dtype not in INTEGER_DTYPES:
+        raise TypeError(
+            f"{name} must be bool or integer, got dtype {mask.dtype}. Convert it: {name}.bool()."
+        )
+    if mask.dim() != 2:
+        raise ValueError(f"{name} must have shape (batch, seq_len), got {tuple(mask.shape)}.")
+    # Reading the values of a GPU tensor would wait for the GPU.
+    readable = mask.device.type == "cpu" and not torch.compiler.is_compiling()
+    if readable and ((mask != 0) & (mask != 1)).any():
+        raise ValueError(
+            f"{name} must hold only 0 and 1, got values from {int(mask.long().min())} to "
+            f"{int(mask.long().max())}. Compare ids with PAD to make one: {name} = ids != pad_id."
         )
 
 

@@ -26,6 +26,7 @@ from .checks import (
     check_ids,
     check_init_std,
     check_int,
+    check_mask,
     check_positions,
     check_positive_int,
     check_positive_number,
@@ -375,6 +376,7 @@ class SimpleLLM(nn.Module):
         start = 0 if cache is None else len(cache)
         batch, seq_len = ids.shape
         if attention_mask is not None:
+            check_mask(attention_mask, "attention_mask")
             if tuple(attention_mask.shape) != (batch, start + seq_len):
                 raise ValueError(
                     f"attention_mask must have shape (batch, tokens) = ({batch}, "
@@ -464,6 +466,7 @@ class SimpleLLM(nn.Module):
             ValueError: If the text would need positions that a learned table does not have;
                 raised before anything is generated. Also for each bad argument, by name.
         """
+        check_bool("use_cache", use_cache)
         self._check_generate(ids, max_new_tokens, temperature, eos_id, attention_mask, top_k)
         was_training = self.training
         self.eval()
@@ -537,6 +540,7 @@ class SimpleLLM(nn.Module):
                 )
         longest = ids.shape[1]
         if mask is not None:
+            check_mask(mask, "attention_mask")
             if mask.shape != ids.shape:
                 raise ValueError(
                     f"attention_mask must have the shape of ids, {tuple(ids.shape)}, got "

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
-from .checks import INTEGER_DTYPES
+from .checks import check_mask
 
 
 def positions_from_mask(mask: Tensor) -> Tensor:
@@ -35,21 +34,5 @@ def positions_from_mask(mask: Tensor) -> Tensor:
 
     Source: the convention of decoder-only models that generate from left-padded batches.
     """
-    if not isinstance(mask, Tensor):
-        raise TypeError(
-            f"mask must be a tensor of shape (batch, seq_len), got {type(mask).__name__}."
-        )
-    if mask.dtype != torch.bool and mask.dtype not in INTEGER_DTYPES:
-        raise TypeError(
-            f"mask must be bool or integer, got dtype {mask.dtype}. Convert it: mask.bool()."
-        )
-    if mask.dim() != 2:
-        raise ValueError(f"mask must have shape (batch, seq_len), got {tuple(mask.shape)}.")
-    # Reading the values of a GPU tensor would wait for the GPU.
-    readable = mask.device.type == "cpu" and not torch.compiler.is_compiling()
-    if readable and ((mask != 0) & (mask != 1)).any():
-        raise ValueError(
-            f"mask must hold only 0 and 1, got values from {int(mask.long().min())} to "
-            f"{int(mask.long().max())}. Compare ids with PAD to make one: mask = ids != pad_id."
-        )
+    check_mask(mask)
     return (mask.long().cumsum(-1) - 1).clamp(min=0)

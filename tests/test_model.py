@@ -258,7 +258,15 @@ def test_generating_leaves_the_mode_as_it_was() -> None:
             ValueError,
             "0 at padding on the left",
         ),
-        ({"attention_mask": torch.ones(1, 3)}, ValueError, r"shape of ids, \(1, 4\), got \(1, 3\)"),
+        (
+            {"attention_mask": torch.ones(1, 3).long()},
+            ValueError,
+            r"shape of ids, \(1, 4\), got \(1, 3\)",
+        ),
+        ({"attention_mask": [[1, 1, 1, 1]]}, TypeError, "attention_mask must be a tensor.*list"),
+        ({"attention_mask": torch.ones(1, 4)}, TypeError, "attention_mask must be bool or integer"),
+        ({"attention_mask": torch.tensor([[0, 1, 2, 1]])}, ValueError, "only 0 and 1.* to 2"),
+        ({"use_cache": 1}, TypeError, "use_cache must be"),
     ],
 )
 def test_bad_requests_are_refused_by_name(
