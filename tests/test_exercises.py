@@ -92,7 +92,7 @@ def test_number_that_still_has_a_gradient_is_a_number() -> None:
 
 @pytest.mark.parametrize("wrong", [True, "2", None, [], [1, 2], {2}, 2j, torch.zeros(0)], ids=repr)
 def test_what_is_no_number_is_called_so(wrong: Any) -> None:
-    assert "is no number; it wants a number" in str(number(2.0).judge(wrong))
+    assert "is not a number; the exercise wants a number" in str(number(2.0).judge(wrong))
 
 
 def test_right_answer_is_right_although_a_mistake_is_near() -> None:
@@ -167,7 +167,7 @@ def test_array_of_another_shape_hears_both_shapes() -> None:
 )
 def test_what_holds_no_numbers_is_called_so(wrong: Any) -> None:
     exercise = Array(label="ex-c", answer=[1.0, 2.0], right=SAID)
-    assert "holds no numbers; it wants 2 numbers" in str(exercise.judge(wrong))
+    assert "holds no numbers; the exercise wants 2 numbers" in str(exercise.judge(wrong))
 
 
 DOUBLE = Function(
@@ -191,7 +191,7 @@ def test_function_is_right_if_it_is_on_all_inputs() -> None:
         (lambda x: x / 0, "With the arguments (1.0,) it raises ZeroDivisionError"),
         (lambda: 1, "With the arguments (1.0,) it raises TypeError"),
         (lambda x: None, "With the arguments (1.0,) it returns no numbers. Is there a return?"),
-        (2.0, "2.0 cannot be called; it wants a function, without brackets."),
+        (2.0, "2.0 cannot be called; the exercise wants a function, without brackets."),
     ],
     ids=["raises", "takes nothing", "returns nothing", "is called"],
 )

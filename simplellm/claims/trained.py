@@ -208,7 +208,7 @@ CLAIMS = (
         chapter=_VERSUS,
         section="Kind and size",
         instead="At the usual sizes, and both large. Make both small, and the other kind wins: "
-        "the size decides with.",
+        "the size decides too.",
     ),
     Claim(
         key="learned-sooner",
@@ -311,8 +311,8 @@ CLAIMS = (
         "rope-longer",
         "RoPE lets a model read texts longer than those it was trained on.",
         "introductions to rotary positions",
-        "It comes down later and more softly than what is added at the input. Models that need "
-        "more stretch the angles.",
+        "It comes down later than what is added at the input; at four times the length it reads "
+        "text no better. Models that need more stretch the angles.",
         f"{_PRESS}20.07 and 21.37. Kazemnejad et al. 2023 rank it low on ten tasks, 0.33.",
     ),
     _beyond(
@@ -328,7 +328,7 @@ CLAIMS = (
         "t5-longer",
         "T5's bias lets a model read texts longer than those it was trained on.",
         "comparisons of relative positions",
-        "Its buckets reach as far as they were trained.",
+        "Beyond the distances it was trained on, its buckets hold untrained numbers.",
         f"{_PRESS}19.65 and 18.79. Kazemnejad et al. 2023, ten tasks: 0.55.",
     ),
     Claim(

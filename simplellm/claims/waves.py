@@ -309,7 +309,7 @@ CLAIMS = (
         scale=EXACT,
         chapter=_CHAPTER,
         section="Bounded, deterministic, unique",
-        instead="Say √(d/2), and that no word has any part in it.",
+        instead="That length is √(d/2), whatever the word.",
     ),
     Claim(
         key="whole-row-works",
@@ -321,7 +321,7 @@ CLAIMS = (
         scale=EXACT,
         chapter=_CHAPTER,
         section="How many hands turn once within a text?",
-        instead="In a short text about a third of the pairs turn; the rest is nearly constant.",
+        instead="In a short text about a third of the pairs turn once; the slowest hardly move.",
     ),
     Claim(
         key="interleaved",
@@ -418,7 +418,7 @@ CLAIMS = (
         scale="computed, width 64",
         chapter=_WHY,
         section="Sine and cosine: a right angle, in the long run",
-        instead="Over whole turns. Most pairs make none within a text.",
+        instead="Over whole turns. Within a short text most pairs make none.",
     ),
     Claim(
         key="adding-rotates",

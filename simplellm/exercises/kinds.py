@@ -92,14 +92,16 @@ class Number(Exercise):
     def judge(self, answer: Any) -> str | None:
         number = _as_number(answer)
         if number is None:
-            return f"{_shown(answer)} is no number; it wants {self.expects}."
+            return f"{_shown(answer)} is not a number; the exercise wants {self.expects}."
         if self._near(number, self.answer):
             return None
         for wrong, reason in self.mistakes:
             if self._near(number, wrong):
                 return reason
         if not math.isfinite(number):
-            return f"{number} is no number that one could check; it wants {self.expects}."
+            return (
+                f"{number} is not a number that can be checked; the exercise wants {self.expects}."
+            )
         size = "too small" if number < _computed(self.answer) else "too large"
         return f"{number:.6g} is {size}."
 
@@ -133,14 +135,14 @@ class Choice(Exercise):
 
     def judge(self, answer: Any) -> str | None:
         if not isinstance(answer, str):
-            return f"{_shown(answer)} is no word; it wants {self.expects}."
+            return f"{_shown(answer)} is not a word; the exercise wants {self.expects}."
         word = answer.strip().lower()
         if word == self.answer.lower():
             return None
         for other, reason in self.why.items():
             if word == other.lower():
                 return reason
-        return f"{_shown(answer)} is not among the answers; it wants {self.expects}."
+        return f"{_shown(answer)} is not among the answers; the exercise wants {self.expects}."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -180,7 +182,7 @@ class Array(Exercise):
     def judge(self, answer: Any) -> str | None:
         given = _as_array(answer)
         if given is None:
-            return f"{_shown(answer)} holds no numbers; it wants {self.expects}."
+            return f"{_shown(answer)} holds no numbers; the exercise wants {self.expects}."
         right = _as_array(_computed(self.answer))
         assert right is not None
         if _same(given, right, self.within):
@@ -227,7 +229,8 @@ class Function(Exercise):
 
     def judge(self, answer: Any) -> str | None:
         if not callable(answer):
-            return f"{_shown(answer)} cannot be called; it wants {self.expects}, without brackets."
+            wanted = f"the exercise wants {self.expects}, without brackets."
+            return f"{_shown(answer)} cannot be called; {wanted}"
         wrong = self._first_difference(answer, self.reference)
         if wrong is None:
             return None

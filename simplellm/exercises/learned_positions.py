@@ -21,10 +21,13 @@ EXERCISES: tuple[Exercise, ...] = (
         right="The width cancels: a table is as large as it has rows, and words outnumber places.",
         mistakes=(
             (POSITIONS / TOKENS, "That is the share of the position table; turn it round."),
-            (TOKENS * WIDTH, "So many parameters has the table of tokens. By how many times?"),
+            (
+                TOKENS * WIDTH,
+                "That is how many parameters the token table has. How many times as large is it?",
+            ),
             (
                 (TOKENS - POSITIONS) * WIDTH,
-                "So many parameters *more* has the table of tokens. How many *times* as many?",
+                "That is how many *more* parameters the token table has. How many *times* as many?",
             ),
             (TOKENS / WIDTH, "That is rows over columns of one table. Compare the two tables."),
         ),
@@ -77,10 +80,9 @@ EXERCISES: tuple[Exercise, ...] = (
         answer="no",
         right="The moves are hardly more alike than the rows: training itself left them different.",
         why={
-            "yes": "Then the moves, from which the first noise is taken off, would be nearly alike "
-            "at lag 7. Compare them.",
-            "partly": "The two similarities differ by a tenth or so, and what is missing to 1 is "
-            "half. The noise is the smaller part by far.",
+            "most": "Then the moves, from which the first noise is taken off, would be nearly "
+            "alike at lag 7. Compare them.",
+            "all": "Then the moves would have a similarity of 1 at lag 7. They have about half.",
         },
     ),
     Choice(

@@ -38,7 +38,7 @@ class Catch(Function):
 
     def judge(self, answer: Any) -> str | None:
         if not callable(answer):
-            return f"it wants {self.expects}; pass the function itself, without brackets."
+            return f"the exercise wants {self.expects}; pass the function itself, without brackets."
         report = grade(answer)
         verdicts = _verdicts(report)
         if self._done(report):
@@ -234,7 +234,7 @@ EXERCISES: tuple[Exercise, ...] = (
             (lambda: _caught().shape[1], "That is all of them, and most bugs are caught twice."),
             (
                 lambda: int((_caught().sum(axis=1) == 1).sum()),
-                "So many bugs are caught by one check alone, but some of them by the same one.",
+                "That is how many bugs only one check catches, and some share that check.",
             ),
             (
                 lambda: len(_caught()),

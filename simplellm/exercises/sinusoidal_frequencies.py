@@ -64,7 +64,7 @@ EXERCISES: tuple[Exercise, ...] = (
         label="ex-base",
         answer=lambda: largest_power(WANTED),
         whole=True,
-        right="A smaller base has faster hands: 24 of 32 take one far below the paper's.",
+        right="A smaller base has faster hands: 24 of 32 need a base far below the paper's.",
         mistakes=(
             (
                 lambda: math.log10(largest_power(WANTED)),
@@ -80,7 +80,7 @@ EXERCISES: tuple[Exercise, ...] = (
             ),
             (
                 lambda: largest_power(WIDTH // 2),
-                "There all 32 pairs complete a turn; a larger base has 24 of them still.",
+                "There all 32 pairs complete a turn; a larger base still has at least 24.",
             ),
         ),
     ),

@@ -55,7 +55,7 @@ EXERCISES: tuple[Exercise, ...] = (
             "position": "A position row belongs to a place and not to a word: the first row is "
             "the same, whichever id stands first.",
             "both": "If both were reversed, the output would be the reverse, and no model could "
-            "tell the two orders apart. Compare `reversed_x` with `x.flip(1)`.",
+            "tell the two orders apart. Compare `layer(ids.flip(1))` with `x.flip(1)`.",
             "neither": "The layer looks a row up for each id. In another order the ids get the "
             "same rows, in the other order.",
         },

@@ -75,7 +75,7 @@ EXERCISES: tuple[Exercise, ...] = (
             ),
             (
                 lambda: count(biases=False),
-                "The biases are missing: each matrix and each norm has one.",
+                "The biases are missing: each matrix inside a block and each norm has one.",
             ),
             (
                 lambda: count(n_layers=1),

@@ -161,9 +161,9 @@ EXERCISES: tuple[Exercise, ...] = (
                 "From one position many 2 × 2 blocks lead to the same goal, and least squares "
                 "takes the smallest, which is no rotation.",
             ),
-            (64, "So many the *full* matrix would need. Here each pair is fitted by itself."),
+            (64, "The *full* matrix would need that many. Here each pair is fitted by itself."),
             (4, "Four numbers stand in a block, and each position gives two equations."),
-            (96, "So many were used. Halve it, and again, until the fit breaks."),
+            (96, "That is how many were used. Halve it, and again, until the fit breaks."),
         ),
     ),
 )
