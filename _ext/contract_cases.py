@@ -647,8 +647,12 @@ SIMPLE_LLM = Contract(
             ),
             refuse("{0}(torch.tensor([[3, 4]]), positions=[0, 1])", T, "positions", "list"),
             refuse(
-                "{0}(torch.tensor([[3, 4]]), attention_mask=torch.ones(1, 3))",
+                "{0}(torch.tensor([[3, 4]]), attention_mask=torch.ones(1, 3).bool())",
                 *(V, "attention_mask", "(1, 2)", "(1, 3)", "cache"),
+            ),
+            refuse(
+                "{0}(torch.tensor([[3, 4]]), attention_mask=torch.ones(1, 2))",
+                *(T, "attention_mask", "float32", ".bool()"),
             ),
         ),
         "model",
@@ -684,9 +688,14 @@ SIMPLE_LLM = Contract(
         ),
         refuse("model.generate(torch.tensor([[3, 4]]), 5, eos_id='2')", T, "eos_id", "'2'", "int"),
         refuse(
-            "model.generate(torch.tensor([[3, 4]]), 5, attention_mask=torch.ones(1, 3))",
+            "model.generate(torch.tensor([[3, 4]]), 5, attention_mask=torch.ones(1, 3).bool())",
             *(V, "attention_mask", "(1, 2)", "(1, 3)"),
         ),
+        refuse(
+            "model.generate(torch.tensor([[3, 4]]), 5, attention_mask=[[1, 1]])",
+            *(T, "attention_mask", "tensor", "list"),
+        ),
+        refuse("model.generate(torch.tensor([[3, 4]]), 5, use_cache=1)", T, "use_cache", "1"),
         refuse(
             "model.generate(torch.tensor([[3, 4]]), 5, attention_mask=torch.tensor([[1, 0]]))",
             *(V, "attention_mask", "padding on the left"),
