@@ -70,6 +70,14 @@ def remove_live_widgets(soup, page):
             box.decompose()
 
 
+def wrap_sentences(soup, page):
+    """An output of sentences takes new lines, as in JupyterLab; one that is a table scrolls."""
+    for block in soup.select(".cell_output .stream pre"):
+        # Columns are set apart by two spaces or more; a sentence has them only at its beginning.
+        if not re.search(r"\S {2,}\S", block.get_text()):
+            block["class"] = [*block.get("class", []), "sentences"]
+
+
 def fold_with_details(soup, page):
     """A `dropdown` admonition becomes <details>: it opens by key, by link and without JavaScript.
 
@@ -141,6 +149,7 @@ MENDS = [
     keep_heatmap_code_once,
     lead_claims_to_pages,
     remove_live_widgets,
+    wrap_sentences,
     fold_with_details,
     name_landmarks,
     let_visible_text_be_the_name,

@@ -24,6 +24,20 @@ def test_heatmap_code_stands_once(kind, soup):
     assert len(soup.select(f"{kind}.simplellm-heatmap-code")) == wanted
 
 
+@pytest.mark.parametrize(
+    ("text", "sentences"),
+    [
+        ("Right. The wavelength is 2π · 10000^(2i/d): for pair 10 the exponent is 20/64.\n", True),
+        ("– A claim.\n  What to say instead.\n", True),
+        ("std 0.02      1.0\nstd 1       50.0\n", False),
+    ],
+)
+def test_output_of_sentences_takes_new_lines_and_a_table_scrolls(text, sentences):
+    output = f'<div class="cell_output"><div class="output stream"><pre>{text}</pre></div></div>'
+    html = book_pages.finish(f"<html><head></head><body>{output}</body></html>", "a/page")
+    assert ('<pre class="sentences">' in html) == sentences
+
+
 def test_every_id_stands_once(soup):
     """A repeated id sends a link to the wrong place."""
     ids = [tag["id"] for tag in soup.select("[id]")]
