@@ -12,10 +12,8 @@ from __future__ import annotations
 
 import argparse
 import math
-import os
 import platform
 import random
-import shutil
 import sys
 import weakref
 from collections.abc import Callable
@@ -31,6 +29,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # runs from a checkout as it is
 
 from simplellm import InputEmbedding
+from tools.compiler import MISSING, find_compiler
 from tools.timing import as_ratio, as_time, measure, print_table
 
 VOCAB_SIZE = 32_768
@@ -159,19 +158,11 @@ def report_training(rounds: int) -> None:
     )
 
 
-def find_compiler() -> str | None:
-    """The C++ compiler that torch.compile's default backend would find."""
-    for name in (os.environ.get("CXX", ""), "c++", "g++", "clang++"):
-        if name and shutil.which(name):
-            return name
-    return None
-
-
 @torch.no_grad()
 def report_compiled(rounds: int) -> None:
     """Compiled forward, beside the idiom as it is."""
     if find_compiler() is None:
-        print("\nCompiled forward: left out, no C++ compiler found ($CXX, c++, g++, clang++).")
+        print(f"\nCompiled forward: left out, {MISSING}.")
         return
     rows = []
     for size in SIZES:

@@ -27,6 +27,7 @@ def positions_from_mask(mask: Tensor) -> Tensor:
             and 1.
 
     Example:
+        >>> import torch
         >>> mask = torch.tensor([[0, 0, 1, 1, 1], [1, 1, 1, 1, 1]])
         >>> positions_from_mask(mask)
         tensor([[0, 0, 0, 1, 2],

@@ -5,9 +5,7 @@ from __future__ import annotations
 import copy
 import io
 import math
-import os
 import pickle
-import shutil
 from typing import Any
 
 import numpy as np
@@ -25,6 +23,7 @@ from simplellm import (
     TokenEmbedding,
     sinusoidal_encoding,
 )
+from tools.compiler import MISSING, find_compiler
 
 quick = settings(max_examples=30, deadline=None, database=None)
 
@@ -32,11 +31,8 @@ IDS = torch.tensor([[1, 15, 234, 89, 2]])  # the running example; 1 is BOS, 2 is
 
 both_kinds = pytest.mark.parametrize("use_learned_pe", [False, True], ids=["sinusoidal", "learned"])
 
-COMPILERS = [os.environ.get("CXX", ""), "c++", "g++", "clang++"]
 needs_a_compiler = pytest.mark.skipif(
-    not any(name and shutil.which(name) for name in COMPILERS),
-    reason="torch.compile's default backend writes C++, and no compiler was found "
-    "($CXX, c++, g++, clang++).",
+    find_compiler() is None, reason=f"torch.compile's default backend writes C++; {MISSING}"
 )
 
 
