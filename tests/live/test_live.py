@@ -42,7 +42,8 @@ def test_boxes_and_exercises_are_set_as_on_the_site(notebook):
     shown = notebook.page.evaluate(BOXES)
     assert [text for text, _ in shown if re.search(r"[:`]{3}|\{(admonition|exercise)", text)] == []
     markdown = [c for c in notebook.committed if c["cell_type"] == "markdown"]
-    dropdowns = sum("".join(cell["source"]).count(":class: dropdown") for cell in markdown)
+    said = "\n".join("".join(cell["source"]) for cell in markdown)
+    dropdowns = len(re.findall(r"(?m)^:class:.*\bdropdown\b", said))
     assert sum(folded or 0 for _, folded in shown) == dropdowns > 0
 
 
