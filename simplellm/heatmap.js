@@ -505,7 +505,8 @@ function drawCells(pen, view, box) {
 function drawTicks(axis, first, length, fits, most, draw) {
   const all = axis.labels && fits;
   // Labels that count on from another number than 0, as positions from −32 on, have round ones too.
-  const start = axis.labels?.every((label, i) => +label === +axis.labels[0] + i) ? +axis.labels[0] : 0;
+  const from = +axis.labels?.[0];
+  const start = Number.isInteger(from) && axis.labels.every((label, i) => +label === from + i) ? from : 0;
   const at = all
     ? Array.from({ length }, (_, i) => first + i)
     : ticks(start + first, start + first + length - 1, most).map((t) => t - start);

@@ -158,12 +158,26 @@ def still(
 
 
 def ticks(labels: list[str], most: int) -> list[int]:
-    """Which labels are written where at most so many have room: some of them, at equal steps."""
+    """Choose the labels of an axis that are written, where not all have room.
+
+    Args:
+        labels: One for each row or column, in order, at least one.
+        most: How many have room.
+
+    Returns:
+        Their places from 0, at equal steps; of labels that count on, as positions from -32 on do,
+        those of the round ones.
+
+    Example:
+        >>> ticks([str(p) for p in range(-5, 6)], 5)
+        [0, 5, 10]
+        >>> ticks(list("abcdef"), 3)
+        [0, 2, 4]
+    """
     step = math.ceil(len(labels) / most)
     first = int(labels[0]) if re.fullmatch(r"-?\d+", labels[0]) else None
     if first is None or labels != [str(first + i) for i in range(len(labels))]:
         return list(range(0, len(labels), step))
-    # They count on, as positions from -32 on do: the round ones.
     round_steps = (factor * 10**power for power in itertools.count() for factor in (1, 2, 5))
     step = next(each for each in round_steps if each >= step)
     return [i for i in range(len(labels)) if (first + i) % step == 0]

@@ -416,6 +416,15 @@ def test_labels_that_count_from_another_number_are_written_at_round_ones(show):
     assert not {-27, -22, 8} & set(written)  # the panels also write their ends
 
 
+def test_labels_that_count_between_whole_numbers_are_written_as_they_are(show):
+    halves = [str(i + 0.5) for i in range(64)]
+    live = show(
+        Heatmap(np.eye(64), title="Halves", name="halves", rows="p", columns="q", value="same",
+                row_labels=halves, column_labels=halves)
+    )  # fmt: skip
+    assert {"10.5", "20.5"} <= set(ET.fromstring(saved(live, "SVG")).itertext())
+
+
 # ---- linkable
 
 
