@@ -8,9 +8,13 @@ from __future__ import annotations
 import difflib
 import importlib
 import pkgutil
+import sys
 from functools import cache
 from typing import Any
 
+import numpy as np
+
+from ._answers import described, slip
 from .kinds import Array, Choice, Exercise, Function, Number
 
 __all__ = ["Array", "Choice", "Exercise", "Function", "Number", "check", "exercises"]
@@ -25,7 +29,7 @@ def exercises() -> dict[str, Exercise]:
     """
     found: dict[str, Exercise] = {}
     for module in pkgutil.iter_modules(__path__):
-        if module.name == "kinds":
+        if module.name == "kinds" or module.name.startswith("_"):
             continue
         chapter = importlib.import_module(f"{__name__}.{module.name}")
         for exercise in chapter.EXERCISES:
@@ -35,12 +39,13 @@ def exercises() -> dict[str, Exercise]:
     return found
 
 
-def check(label: str, answer: Any = None) -> None:
+def check(label: str, answer: Any = None, *more: Any) -> None:
     """Say whether an answer is right, and if not, why.
 
     Args:
         label: The exercise's label, as it stands in the cell below the exercise.
         answer: What you found; None says what kind of answer is wanted.
+        more: Nothing. An answer with a decimal comma arrives here, and is told so.
 
     Raises:
         KeyError: If there is no exercise with this label; names the nearest.
@@ -51,15 +56,29 @@ def check(label: str, answer: Any = None) -> None:
         >>> from simplellm import wavelengths
         >>> check("ex-wavelength", wavelengths(64)[10])
         Right. ...
+        >>> check("ex-wavelength", 111,7)
+        Not yet. That is 2 answers. ... a decimal one is a point, 111.7; ...
     """
     known = exercises()
-    if label not in known:
+    if not isinstance(label, str) or label not in known:
         near = difflib.get_close_matches(str(label), known, n=1)
         hint = f" Did you mean {near[0]!r}?" if near else f" There are {len(known)} with an answer."
-        raise KeyError(f"label {label!r} is no exercise of this book.{hint}")
+        raise KeyError(f"label {described(label)} is no exercise of this book.{hint}")
     exercise = known[label]
-    if answer is None:
-        print(f"Not answered yet. It wants {exercise.expects}, in place of None.")
+    if more:
+        hint = slip((answer, *more), share=False) or " Several numbers go into one list: [1, 2]."
+        wanted = f"The exercise wants {exercise.expects}."
+        _say(f"Not yet. That is {1 + len(more)} answers. {wanted}{hint}")
         return
-    reason = exercise.judge(answer)
-    print(f"Right. {exercise.right}" if reason is None else f"Not yet. {reason}")
+    if answer is None or answer is Ellipsis:
+        _say(f"Not answered yet. It wants {exercise.expects}, in place of None.")
+        return
+    with np.errstate(all="ignore"):  # the reader may have asked for errors
+        reason = exercise.judge(answer)
+    _say(f"Right. {exercise.right}" if reason is None else f"Not yet. {reason}")
+
+
+def _say(text: str) -> None:
+    """Print, also where the console has no letter for a root or a dash."""
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    print(text.encode(encoding, "backslashreplace").decode(encoding))

@@ -48,6 +48,9 @@ EXERCISES: tuple[Exercise, ...] = (
         mistakes=(
             ((8, 32, 1000), "That is the shape of the one-hot vectors, before the product."),
             ((8, 1000, 64), "A row is taken for each of the 32 ids, not for each known token."),
+            ((32, 64), "That is one text. The batch has 8, and its axis comes first."),
+            ((8, 64), "That would be one row for each text; there is one for each id."),
+            ((8, 32), "That is the shape of the ids. Each of them becomes a row of 64 numbers."),
             ((8, 64, 32), "The width of a row is the last axis: (batch, seq_len, d_model)."),
         ),
     ),
@@ -64,6 +67,7 @@ EXERCISES: tuple[Exercise, ...] = (
                 "Those are the characters with BOS and EOS; three of them take several bytes.",
             ),
             (lambda: len(CAFE.encode()), "Those are the bytes; BOS and EOS are missing."),
+            (lambda: len(CAFE.encode()) + 1, "One is missing: BOS stands first and EOS last."),
         ),
     ),
     Number(
@@ -79,8 +83,8 @@ EXERCISES: tuple[Exercise, ...] = (
             ),
             (
                 lambda: _distinct(torch.tensor(BATCH)),
-                "Those are all ids in the batch. PAD, EOS and 30 stand where nothing is asked "
-                "after them.",
+                "So many different ids stand in the batch, and at so many places something is "
+                "asked. A row counts once, and only if something is asked after it.",
             ),
             (
                 lambda: _distinct(torch.tensor(BATCH)[:, :-1]),
@@ -112,6 +116,12 @@ EXERCISES: tuple[Exercise, ...] = (
                     (table, table.mean(1)[:, None].expand(-1, table.shape[1])[: size - len(table)])
                 ),
                 "The mean goes over the rows, the first axis: one number for each column.",
+            ),
+            (
+                lambda table, size: torch.cat(
+                    (table, table.mean().expand(size - len(table), table.shape[1]))
+                ),
+                "The new rows hold the mean of all numbers. Take it column by column: dim=0.",
             ),
             (
                 lambda table, size: torch.cat((table, table[-1:].expand(size - len(table), -1))),

@@ -38,6 +38,10 @@ EXERCISES: tuple[Exercise, ...] = (
                 lambda: count(position="learned", tie_weights=False),
                 "The position rows are counted, which nothing trains, and the table twice.",
             ),
+            (
+                lambda: count(tie_weights=False) - count(),
+                "So many an untied head adds. How many has the tied model?",
+            ),
             (lambda: count(blocks=1), "That is the model with one block; it has two."),
             (
                 lambda: count() - 2 * 64,

@@ -7,15 +7,32 @@ for each there is a reason that helps, not only a "no". All kinds are judged by 
 
 from __future__ import annotations
 
+import copy
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
+
+from ._answers import (
+    as_array,
+    as_number,
+    computed,
+    described,
+    difference,
+    does_not_take,
+    numbers_of,
+    plain,
+    ragged,
+    same,
+    sentence,
+    slip,
+    with_arguments,
+)
 
 # A value, or a function that computes it when somebody asks: importing the book's exercises costs
 # nothing then, and an answer that can be computed is not typed.
@@ -54,6 +71,7 @@ class Number(Exercise):
         within: How far off an answer may be, as a share of the right one.
         absolute: How far off it may be in the number's own unit; takes the place of ``within``.
         whole: Whether it is a count, of which only the exact one is right.
+        share: Whether it is a share, from 0 to 1; who gives a percentage is told so.
         unit: What the number counts or measures, as "positions".
         mistakes: Pairs of a wrong number (or a function that computes it) and what to say to it.
 
@@ -74,36 +92,57 @@ class Number(Exercise):
     within: float = 0.01
     absolute: float | None = None
     whole: bool = False
+    share: bool = False
     unit: str = ""
     mistakes: Sequence[tuple[Value, str]] = ()
 
     @property
     def expects(self) -> str:
         kind = "a whole number" if self.whole else "a number"
-        return f"{kind} ({self.unit})" if self.unit else kind
+        unit = self.unit or ("a share" if self.share else "")
+        return f"{kind} ({unit})" if unit else kind
 
     def _near(self, answer: float, value: Value) -> bool:
-        wanted = float(_computed(value))
-        if self.whole:
-            return answer == wanted
+        wanted = float(computed(value))
+        if self.whole and wanted == round(wanted):
+            return abs(answer - wanted) <= min(1e-6, 1e-12 * abs(wanted))  # a float's own rounding
         allowed = self.within * abs(wanted) if self.absolute is None else self.absolute
         return abs(answer - wanted) <= allowed
 
-    def judge(self, answer: Any) -> str | None:
-        number = _as_number(answer)
-        if number is None:
-            return f"{_shown(answer)} is not a number; the exercise wants {self.expects}."
+    def _known(self, number: float) -> str | None:
+        """What there is to say to a number that somebody has found before; "" to the right one."""
         if self._near(number, self.answer):
-            return None
-        for wrong, reason in self.mistakes:
-            if self._near(number, wrong):
-                return reason
-        if not math.isfinite(number):
-            return (
-                f"{number} is not a number that can be checked; the exercise wants {self.expects}."
-            )
-        size = "too small" if number < _computed(self.answer) else "too large"
-        return f"{number:.6g} is {size}."
+            return ""
+        return next((reason for wrong, reason in self.mistakes if self._near(number, wrong)), None)
+
+    def judge(self, answer: Any) -> str | None:
+        wanted = f"the exercise wants {self.expects}."
+        number = as_number(answer)
+        if number is None:
+            hint = slip(answer, self.share)
+            return f"{sentence(described(answer))} is not a number; {wanted}{hint}"
+        known = self._known(number)
+        if known is not None:
+            return known or None
+        if math.isnan(number) or (math.isinf(number) and not isinstance(answer, int)):
+            return f"Your answer is {number}, not a finite number; {wanted}"
+        if self.share and 1 < number <= 100:
+            return self._percentage(number)
+        shown = described(number if math.isfinite(number) else answer)
+        right = float(computed(self.answer))
+        if number and self._near(-number, right):
+            return f"The sign of {shown} is wrong."
+        if self.whole and math.isfinite(number) and number != round(number):
+            return f"{shown} is not whole; {wanted}"
+        return f"{sentence(shown)} is {'too small' if number < right else 'too large'}."
+
+    def _percentage(self, number: float) -> str:
+        """What to say to a number above 1 where a share is asked for."""
+        reason = self.judge(number / 100)
+        if reason is None:
+            wanted = "the exercise wants a share, a number from 0 to 1: divide it by 100."
+            return f"{plain(number)} is right as a percentage; {wanted}"
+        return f"A share is at most 1; {plain(number)} percent is {plain(number / 100)}. {reason}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,15 +173,16 @@ class Choice(Exercise):
         return f"one of {', '.join(repr(word) for word in sorted([self.answer, *self.why]))}"
 
     def judge(self, answer: Any) -> str | None:
+        shown, wanted = sentence(described(answer)), f"the exercise wants {self.expects}."
         if not isinstance(answer, str):
-            return f"{_shown(answer)} is not a word; the exercise wants {self.expects}."
-        word = answer.strip().lower()
-        if word == self.answer.lower():
+            return f"{shown} is not a word; {wanted}"
+        word = _word(answer)
+        if word == _word(self.answer):
             return None
         for other, reason in self.why.items():
-            if word == other.lower():
+            if word == _word(other):
                 return reason
-        return f"{_shown(answer)} is not among the answers; the exercise wants {self.expects}."
+        return f"{shown} is not among the answers; {wanted}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,6 +192,7 @@ class Array(Exercise):
     Attributes:
         answer: The right numbers, or a function that computes them.
         within: How far off each may be, in the numbers' own unit.
+        share: Whether they are shares, from 0 to 1; who gives percentages is told so.
         mistakes: Pairs of wrong numbers (or a function that computes them) and what to say.
 
     Example:
@@ -159,38 +200,65 @@ class Array(Exercise):
         ...     label="ex-shape", answer=(1, 5, 64), right="One row of 64 for each id.",
         ...     mistakes=(((5, 64), "The batch axis is missing."),),
         ... )
-        >>> shape.judge(torch.zeros(1, 5, 64).shape)
+        >>> shape.judge(np.zeros((1, 5, 64)).shape)
         >>> shape.judge((5, 64))
         'The batch axis is missing.'
         >>> shape.judge([1, 5, 63])
-        '1 of 3 numbers are off, the first at (2,): 63.'
+        '1 of 3 numbers is off, at index 2: 63.'
     """
 
     answer: Values
     within: float = 1e-4
+    share: bool = False
     mistakes: Sequence[tuple[Values, str]] = ()
 
     @property
     def expects(self) -> str:
-        right = _as_array(_computed(self.answer))
-        assert right is not None
-        shape = right.shape
+        shape = _numbers(self.answer).shape
         if len(shape) == 1:
             return f"{shape[0]} numbers (a tensor, an array, a list or a tuple)"
         return f"a tensor, an array or nested lists of shape {shape}"
 
     def judge(self, answer: Any) -> str | None:
-        given = _as_array(answer)
+        given = as_array(answer)
         if given is None:
-            return f"{_shown(answer)} holds no numbers; the exercise wants {self.expects}."
-        right = _as_array(_computed(self.answer))
-        assert right is not None
-        if _same(given, right, self.within):
+            return self._unread(answer)
+        right = _numbers(self.answer)
+        if same(given, right, self.within):
             return None
         for wrong, reason in self.mistakes:
-            if _same(given, _as_array(_computed(wrong)), self.within):
+            if same(given, _numbers(wrong), self.within):
                 return reason
-        return _difference(given, right, self.within)
+        if not np.isfinite(given).all():
+            return f"There is nan or inf in it; the exercise wants finite numbers: {self.expects}."
+        if given.shape == right.shape:
+            return self._related(given, right)
+        if given.size == right.size and given.ndim == right.ndim == 2:
+            if same(given.T, right, self.within):
+                return "The right numbers, with rows and columns exchanged."
+        return sentence(difference(given, right, self.within))
+
+    def _unread(self, answer: Any) -> str:
+        wanted = f"the exercise wants {self.expects}."
+        shown = sentence(described(answer))
+        if ragged(answer):
+            return f"The lists in it have different lengths; {wanted}"
+        if isinstance(answer, (list, tuple)) and answer:
+            return f"{shown} holds something that is no number; {wanted}"
+        hint = " Hand in a list of it, in order." if _can_be_listed(answer) else ""
+        return f"{shown} holds no numbers; {wanted}{hint or slip(answer, self.share)}"
+
+    def _related(self, given: NDArray[np.float64], right: NDArray[np.float64]) -> str:
+        """What to say to numbers in the right shape that nobody has found before."""
+        if self.share and (given > 1).any() and same(given / 100, right, self.within):
+            return "Those are percentages, and right as such. Divide by 100: shares are wanted."
+        if self.share and (given > 1).all():
+            return "Those look like percentages. The exercise wants shares, numbers from 0 to 1."
+        if same(np.sort(given, axis=None), np.sort(right, axis=None), self.within):
+            return "The right numbers, in another order."
+        if same(-given, right, self.within):
+            return "The right numbers, with the other sign."
+        return sentence(difference(given, right, self.within))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -214,7 +282,7 @@ class Function(Exercise):
         >>> scale.judge(lambda x, d: d * x)
         'That is the width and not its square root.'
         >>> scale.judge(lambda x, d: x / 0)
-        'With the arguments (1.0, 4) it raises ZeroDivisionError: float division by zero.'
+        'With the arguments 1 and 4 it raises ZeroDivisionError: float division by zero.'
     """
 
     reference: Callable[..., Any]
@@ -228,81 +296,62 @@ class Function(Exercise):
         return f"a function of {self.takes}" if self.takes else "a function"
 
     def judge(self, answer: Any) -> str | None:
-        if not callable(answer):
-            wanted = f"the exercise wants {self.expects}, without brackets."
-            return f"{_shown(answer)} cannot be called; {wanted}"
-        wrong = self._first_difference(answer, self.reference)
-        if wrong is None:
+        cases = computed(lambda: list(self.inputs()))
+        refused = self._refused(answer, cases[0])
+        if refused is not None:
+            return refused
+        # Before the answer runs: what it does to anything cannot change what is right.
+        right = self._returned(self.reference, cases)
+        given = []
+        first = None
+        for arguments, wanted in zip(cases, right, strict=True):
+            numbers = numbers_of(answer, arguments)
+            if isinstance(numbers, str):
+                return first or f"{with_arguments(arguments)} {numbers}"
+            given.append(numbers)
+            if first is None and not same(numbers, wanted, self.within):
+                words = difference(numbers, wanted, self.within)
+                first = f"{with_arguments(arguments)}: {words}"
+        if first is None:
             return None
         for broken, reason in self.mistakes:
-            if self._first_difference(answer, broken) is None:
+            wrong = self._returned(broken, cases)
+            if all(same(one, other, self.within) for one, other in zip(given, wrong, strict=True)):
                 return reason
-        return wrong
+        return first
 
-    def _first_difference(self, one: Callable[..., Any], other: Callable[..., Any]) -> str | None:
-        for arguments in self.inputs():
-            with_these = f"With the arguments {_shown(arguments)}"
-            try:
-                given = one(*arguments)
-            except Exception as error:  # the reader's code may do anything
-                return f"{with_these} it raises {type(error).__name__}: {error}."
-            given, right = _as_array(given), _as_array(other(*arguments))
-            if given is None:
-                return f"{with_these} it returns no numbers. Is there a return?"
-            assert right is not None
-            if not _same(given, right, self.within):
-                return f"{with_these}: {_difference(given, right, self.within)}"
-        return None
-
-
-def _computed(value: Any) -> Any:
-    return value() if callable(value) else value
-
-
-def _as_number(answer: Any) -> float | None:
-    """The number in an answer, or None; True and False are none, a tensor of one entry is."""
-    array = _as_array(answer)
-    return float(array.item()) if array is not None and array.size == 1 else None
-
-
-def _as_array(answer: Any) -> NDArray[np.float64] | None:
-    """The numbers in an answer as an array, or None where there are none."""
-    if isinstance(answer, torch.Tensor):
-        if answer.is_complex():
+    def _refused(self, answer: Any, arguments: tuple[Any, ...]) -> str | None:
+        """Why an answer is not called at all."""
+        if not callable(answer):
+            wanted = f"the exercise wants {self.expects}, without brackets."
+            return f"{sentence(described(answer))} cannot be called; {wanted}"
+        misfit = does_not_take(answer, arguments)
+        if misfit is None:
             return None
-        answer = answer.detach().cpu().double().numpy()
-    elif isinstance(answer, (list, tuple)) and any(isinstance(a, torch.Tensor) for a in answer):
-        parts = [_as_array(part) for part in answer]
-        if any(part is None for part in parts):
-            return None
-        answer = parts
-    try:
-        array = np.asarray(answer)
-    except (TypeError, ValueError):  # rows of different lengths, a tensor on another device
-        return None
-    return array.astype(np.float64) if array.dtype.kind in "iuf" else None
+        count = f"{len(arguments)} argument{'s' if len(arguments) > 1 else ''}"
+        return f"The exercise calls it with {count}, and it cannot be called so: {misfit}."
+
+    def _returned(
+        self, function: Callable[..., Any], cases: Sequence[tuple[Any, ...]]
+    ) -> list[NDArray[np.float64]]:
+        """What a function of the book returns for all of the inputs."""
+        return [_numbers(partial(function, *copy.deepcopy(arguments))) for arguments in cases]
 
 
-def _same(given: NDArray[np.float64], wanted: NDArray[np.float64] | None, within: float) -> bool:
-    return (
-        wanted is not None
-        and given.shape == wanted.shape
-        and bool(np.allclose(given, wanted, rtol=0, atol=within, equal_nan=True))
+def _numbers(value: Any) -> NDArray[np.float64]:
+    """The numbers of a value of the book, or of what computes it."""
+    array = as_array(computed(value))
+    assert array is not None, "the book's own answers are numbers"
+    return array
+
+
+def _word(text: str) -> str:
+    """A word as it is compared: capitals, spaces, quotes and a full stop do not matter."""
+    return " ".join(text.casefold().strip(" \t\n\r\"'.").split())
+
+
+def _can_be_listed(answer: Any) -> bool:
+    """Whether it gives its parts one by one, as a generator or a set does."""
+    return isinstance(answer, Iterable) and not (
+        isinstance(answer, (str, bytes)) or hasattr(answer, "__array__")
     )
-
-
-def _difference(given: NDArray[np.float64], right: NDArray[np.float64], within: float) -> str:
-    """A word on how two arrays that are not the same differ; the right numbers stay unsaid."""
-    if given.shape != right.shape:
-        return f"the shape is {given.shape} and should be {right.shape}."
-    off = ~np.isclose(given, right, rtol=0, atol=within, equal_nan=True)
-    first = tuple(int(i) for i in np.argwhere(off)[0])
-    if not first:
-        return f"{given.item():.6g} is off."
-    return f"{off.sum()} of {off.size} numbers are off, the first at {first}: {given[first]:.6g}."
-
-
-def _shown(answer: Any, limit: int = 60) -> str:
-    """An answer as it may stand in a message: in one line, and not a screenful."""
-    text = " ".join(repr(answer).split())
-    return text if len(text) <= limit else f"{text[: limit - 1]}…"

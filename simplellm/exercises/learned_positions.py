@@ -29,6 +29,7 @@ EXERCISES: tuple[Exercise, ...] = (
                 (TOKENS - POSITIONS) * WIDTH,
                 "That is how many *more* parameters the token table has. How many *times* as many?",
             ),
+            (TOKENS - POSITIONS, "So many *more* rows it has. How many *times* as many?"),
             (TOKENS / WIDTH, "That is rows over columns of one table. Compare the two tables."),
         ),
     ),

@@ -50,6 +50,7 @@ EXERCISES: tuple[Exercise, ...] = (
         label="ex-versus-average",
         answer=lambda: [accuracy(3, 40), accuracy(32, 40)],
         within=0.005,
+        share=True,
         right="29 positions that were trained hide 8 that were not: name the window you score.",
         mistakes=(
             (

@@ -60,6 +60,10 @@ EXERCISES: tuple[Exercise, ...] = (
                 "There the *token* holds one fifth, and the position four.",
             ),
             (
+                lambda: spread(0.5),
+                "There both hold one half. The position is to hold one fifth of the sum.",
+            ),
+            (
                 lambda: spread(0.5 / SHARE),
                 "There the position has a fifth of the token's energy. It is to have a fifth of "
                 "the sum of both.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from itertools import combinations
@@ -12,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from ..silent_bugs import CORRECT, MUTANTS, PROMISES, Maker, Report, grade
+from ._answers import called, one_line
 from .kinds import Exercise, Function, Number
 
 
@@ -37,35 +39,56 @@ class Catch(Function):
         return "a check: a function of make"
 
     def judge(self, answer: Any) -> str | None:
-        if not callable(answer):
-            return f"the exercise wants {self.expects}; pass the function itself, without brackets."
-        report = grade(answer)
+        refused = self._refused(answer, (CORRECT["textbook"].make,))
+        if refused is not None:
+            return refused
+        said: set[bool] = set()
+        report = grade(_apart(answer, said))
         verdicts = _verdicts(report)
         if self._done(report):
             return None
-        for broken, reason in self.mistakes:
-            if _verdicts(grade(broken)) == verdicts:
-                return reason
         (name,) = report.checks
+        if said and not report.catches[name] and not report.crashes[name]:
+            return (
+                "It returns its verdict, which nobody hears: a check says no by a failing assert."
+            )
+        for broken, reason in self.mistakes:
+            if _known_verdicts(broken) == verdicts:
+                return reason
         for where, what in (
             (report.crashes[name], "it crashes"),
-            (report.false_alarms[name], "a false alarm"),
+            (report.false_alarms[name], "it gives a false alarm"),
         ):
             for layer, message in where.items():
-                one_line = " ".join(message.split())[:120]
-                return f"on {layer!r} {what}: {one_line}."
+                return f"On the layer {layer!r} {what}: {one_line(message)}."
         left = next(mutant for mutant in self.mutants if mutant in report.alive)
-        return f"{left!r} is still alive. {MUTANTS[left].hint}"
+        return f"The mutant {left!r} is still alive. {MUTANTS[left].hint}"
 
     def _done(self, report: Report) -> bool:
         (name,) = report.checks
         return not set(self.mutants) & set(report.alive) and not report.crashes[name]
 
 
+def _apart(check: Callable[..., Any], said: set[bool]) -> Callable[[Maker], None]:
+    """The check, kept away from the reader's settings; what it returns is remembered."""
+
+    def in_a_clean_room(make: Maker) -> None:
+        value = called(check, (make,))
+        if isinstance(value, bool):
+            said.add(value)
+
+    return in_a_clean_room
+
+
 def _verdicts(report: Report) -> tuple[frozenset[str], ...]:
     (name,) = report.checks
     groups = (report.catches, report.false_alarms, report.crashes)
     return tuple(frozenset(group[name]) for group in groups)
+
+
+@cache
+def _known_verdicts(broken: Callable[..., Any]) -> tuple[frozenset[str], ...]:
+    return _verdicts(grade(_apart(broken, set())))
 
 
 def _step(layer: Any) -> None:
@@ -190,6 +213,7 @@ EXERCISES: tuple[Exercise, ...] = (
         label="ex-bugs-survive",
         answer=lambda: (1 - 0.1) ** 2,
         absolute=0.004,
+        share=True,
         unit="a share",
         right="It must survive twice: (1 − p)². What is left is 1/(1 − p)² times as large.",
         mistakes=(
@@ -197,6 +221,10 @@ EXERCISES: tuple[Exercise, ...] = (
             (0.8, "The second one drops a tenth of what is left, and not a tenth of everything."),
             (0.99, "That is the share that is not dropped by both; one of them is enough."),
             (0.19, "That is the share that is lost."),
+            (
+                lambda: 1 / (1 - 0.1) ** 2,
+                "So many times as large are the entries that survive. How many of them do?",
+            ),
         ),
     ),
     Catch(

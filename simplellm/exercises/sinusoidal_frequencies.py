@@ -55,8 +55,28 @@ EXERCISES: tuple[Exercise, ...] = (
                 "A hand turns once when its angle has grown by 2π: the factor 2π is missing.",
             ),
             (
+                lambda: wavelengths(64)[20].item(),
+                "That is pair 20. Pair 10 stands in the columns 20 and 21: its exponent is 20/64.",
+            ),
+            (
                 lambda: wavelengths(64)[9].item(),
                 "That is pair 9. Pairs count from 0: the fastest is pair 0, and its λ is 2π.",
+            ),
+            (
+                lambda: wavelengths(64)[11].item(),
+                "That is pair 11. Pairs count from 0, and the exponent of pair 10 is 20/64.",
+            ),
+            (
+                lambda: wavelengths(64)[10].item() / 2,
+                "That is half a turn. A hand is back where it was when its angle has grown by 2π.",
+            ),
+            (
+                lambda: 360 * wavelengths(64)[10].item() / math.tau,
+                "That takes a turn for 360. The angle ωp is in radians, so a turn is 2π.",
+            ),
+            (
+                lambda: 1 / wavelengths(64)[10].item(),
+                "That is how much of a turn one position is; the wavelength is one over it.",
             ),
         ),
     ),

@@ -42,6 +42,14 @@ EXERCISES: tuple[Exercise, ...] = (
                 "token it is.",
             ),
             (
+                lambda entry: entry * math.sqrt(D_MODEL) + math.sin(math.radians(POSITION)),
+                "That is the sine of 2 degrees. The angle is in radians.",
+            ),
+            (
+                lambda entry: entry * math.sqrt(D_MODEL),
+                "That is the token's part alone. The layer adds the position's.",
+            ),
+            (
                 lambda entry: entry * math.sqrt(D_MODEL) + math.cos(POSITION),
                 "That is the cosine, which stands in column 1. Column 0 holds the sine.",
             ),
@@ -81,6 +89,14 @@ EXERCISES: tuple[Exercise, ...] = (
             (
                 0.5 / math.sqrt(64),
                 "One half is the *mean square* of a position row; its size is the root of that.",
+            ),
+            (
+                lambda: POSITION_SIZE**2 / 64,
+                "That is the square of it, the variance. Take the root.",
+            ),
+            (
+                lambda: POSITION_SIZE * math.sqrt(64),
+                "You multiplied by √64. The layer does that; the table has to be so much smaller.",
             ),
             (0.02, "That is the spread a table starts from today; tokens are then too small."),
         ),

@@ -27,12 +27,28 @@ def left_padded_masks() -> list[tuple[Any, ...]]:
 
 
 def layer_and_chunks() -> list[tuple[Any, ...]]:
-    """A layer, ids, and sizes of chunks that leave a shorter one at the end."""
+    """Layers, ids, and sizes of chunks, of which some leave a shorter one at the end."""
+    return [
+        (_layer_for_chunks(length, size), torch.arange(2 * length).view(2, length), size)
+        for length, size in ((10, 4), (8, 3), (5, 1), (6, 6))
+    ]
+
+
+def _layer_for_chunks(length: int, size: int) -> Any:
+    """A layer that refuses other chunks: fed all at once, it gives the right output as well."""
+
+    def look(layer: Any, args: tuple[Any, ...], options: dict[str, Any]) -> None:
+        chunk = (args[0] if args else options["ids"]).shape[-1]
+        layer.fed += chunk  # on the layer, so that every copy counts for itself
+        if chunk > size or (chunk < size and layer.fed < length):
+            raise ValueError(f"it feeds the layer {chunk} at once, and the size is {size}")
+
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        layer = InputEmbedding(vocab_size=32, d_model=8, max_seq_len=16, dropout=0.0)
-    ids = torch.arange(20).view(2, 10)
-    return [(layer, ids, size) for size in (4, 3, 1, 10)]
+        layer: Any = InputEmbedding(vocab_size=32, d_model=8, max_seq_len=16, dropout=0.0)
+    layer.fed = 0
+    layer.register_forward_pre_hook(look, with_kwargs=True)
+    return layer
 
 
 def _joined(layer: InputEmbedding, chunks: Iterator[tuple[int, Tensor]]) -> Tensor:
@@ -63,12 +79,14 @@ EXERCISES: tuple[Exercise, ...] = (
     Number(
         label="ex-layer-twice",
         answer=lambda: (1 - 0.2) ** 2,
+        share=True,
         right="Two masks multiply: the entry must be kept by both.",
         mistakes=(
             (0.8, "That is the share that one dropout keeps; the token meets two."),
             (0.6, "Adding up what the two drop counts entries that both of them drop twice."),
             (lambda: 1 - (1 - 0.2) ** 2, "That is the share that is lost."),
             (0.2, "That is the share that one dropout loses; the token meets two."),
+            (0.04, "That is the share that *both* drop; one of them is enough to lose it."),
         ),
     ),
     Number(
@@ -81,6 +99,8 @@ EXERCISES: tuple[Exercise, ...] = (
             (TABLE_BYTES, "Those are the values alone, which is all that a buffer would need."),
             (2 * TABLE_BYTES, "Values and gradients: Adam keeps two moments of each gradient."),
             (3 * TABLE_BYTES, "Three of the four: values, gradients, and *two* moments."),
+            (4 * TABLE_BYTES / 2**20, "That many MiB, which is right. The answer is in bytes."),
+            (4 * TABLE_BYTES / 1e6, "That many MB, which is right. The answer is in bytes."),
             (TABLE_BYTES // 4, "That counts numbers; a float32 takes four bytes."),
         ),
     ),
@@ -107,7 +127,7 @@ EXERCISES: tuple[Exercise, ...] = (
     ),
     Function(
         label="ex-layer-chunks",
-        reference=lambda layer, ids, size: layer(ids),
+        reference=lambda layer, ids, size: layer.forward(ids),  # past what watches the chunks
         inputs=layer_and_chunks,
         takes="a layer, ids and a size",
         within=0.0,

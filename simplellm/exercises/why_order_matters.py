@@ -41,6 +41,10 @@ EXERCISES: tuple[Exercise, ...] = (
                 "That is ln(1/V), the logarithm of the probability. The loss is minus it.",
             ),
             (
+                lambda: list(IDS),
+                "Those are the perplexities, e to the loss. The loss is their logarithm.",
+            ),
+            (
                 lambda: [1 / n for n in IDS],
                 "That is the probability of each id. The loss is minus its logarithm.",
             ),
@@ -64,6 +68,14 @@ EXERCISES: tuple[Exercise, ...] = (
             (
                 lambda: 4 * count(d_model=64),
                 "Four times as many as before: but the tables, norms and biases grow with d alone.",
+            ),
+            (
+                lambda: count(d_model=64),
+                "That is the microscope as it was, 64 wide. Double its width.",
+            ),
+            (
+                lambda: count() / count(d_model=64),
+                "That is the factor by which it grew. How many parameters are that?",
             ),
             (
                 lambda: count("learned"),

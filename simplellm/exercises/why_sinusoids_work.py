@@ -86,6 +86,18 @@ EXERCISES: tuple[Exercise, ...] = (
                 "The exponent is 2i/d, and i counts pairs: 16/64 for pair 8, not 8/64.",
             ),
             (
+                lambda: math.degrees(5 * frequencies(64)[16].item()),
+                "The exponent is 2i/d, and i counts pairs, not columns: 16/64 for pair 8.",
+            ),
+            (
+                lambda: math.degrees(6 * frequencies(64)[8].item()),
+                "From 100 to 105 it is five steps, not six.",
+            ),
+            (
+                lambda: 5 * frequencies(64)[8].item() / math.tau,
+                "That is a share of a turn; times 360 it is in degrees.",
+            ),
+            (
                 lambda: math.degrees(frequencies(64)[8].item()),
                 "That is the angle of one position; here there are five.",
             ),
@@ -106,6 +118,7 @@ EXERCISES: tuple[Exercise, ...] = (
         label="ex-why-shift",
         reference=_shift,
         inputs=_rows_and_steps,
+        within=1e-4,  # so that a row may be turned in float32
         takes="row and k",
         right="The step needs the row and k alone: no position goes in, and R_k is all there is.",
         mistakes=(
@@ -140,6 +153,10 @@ EXERCISES: tuple[Exercise, ...] = (
             (
                 lambda: _first_rise(1024) - 1,
                 "That is the offset before the rise. Entry k − 1 of diff is K(k) − K(k − 1).",
+            ),
+            (
+                lambda: _first_rise(1024) + 1,
+                "That is one too far: there it rises for the second time.",
             ),
             (
                 lambda: _first_rise(512),

@@ -1,0 +1,388 @@
+"""A judge is never wrong: every exercise that wants a function is attacked, and so are the numbers.
+
+What a reader's function may do is listed here once. Each attack is tried on every exercise of the
+book that wants a function, those that are written later as well.
+"""
+
+from __future__ import annotations
+
+import copy
+import functools
+import random
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from simplellm.exercises import Array, Choice, Function, Number, check, exercises
+
+Answer = Callable[..., Any]
+Attack = Callable[[Answer, list[tuple[Any, ...]]], Answer]
+
+FUNCTIONS = {label: each for label, each in exercises().items() if isinstance(each, Function)}
+
+
+def tensors(arguments: tuple[Any, ...]) -> list[torch.Tensor]:
+    return [one for one in arguments if isinstance(one, torch.Tensor)]
+
+
+def then(change: Callable[[Any], Any]) -> Attack:
+    """Change what the right function returns; a check returns nothing that could be changed."""
+
+    def attack(right: Answer, inputs: list[tuple[Any, ...]]) -> Answer:
+        if right(*copy.deepcopy(inputs[0])) is None:
+            pytest.skip("")
+        return lambda *arguments: change(right(*arguments))
+
+    return attack
+
+
+def fill(number: float) -> Attack:
+    def attack(right: Answer, inputs: list[tuple[Any, ...]]) -> Answer:
+        def answer(*arguments: Any) -> Any:
+            for one in tensors(arguments):
+                one.fill_(number)
+            return arguments[0]
+
+        return answer
+
+    return attack
+
+
+def in_place(right: Answer, inputs: list[tuple[Any, ...]]) -> Answer:
+    """Write the result into the argument where it fits, and return the argument."""
+
+    def answer(*arguments: Any) -> Any:
+        value = right(*arguments)
+        first = arguments[0]
+        if isinstance(first, torch.Tensor) and first.shape == getattr(value, "shape", None):
+            return first.copy_(value)
+        return value
+
+    return answer
+
+
+def spoiling(right: Answer, inputs: list[tuple[Any, ...]]) -> Answer:
+    """Right, and its arguments are zero afterwards."""
+
+    def answer(*arguments: Any) -> Any:
+        value = right(*arguments)
+        value = value.clone() if isinstance(value, torch.Tensor) else value
+        for one in tensors(arguments):
+            one.zero_()
+        return value
+
+    return answer
+
+
+def leaving(setting: Callable[[], Any]) -> Attack:
+    """Right, and then something is set for everybody."""
+
+    def attack(right: Answer, inputs: list[tuple[Any, ...]]) -> Answer:
+        def answer(*arguments: Any) -> Any:
+            try:
+                return right(*arguments)
+            finally:
+                setting()
+
+        return answer
+
+    return attack
+
+
+def leave() -> None:
+    raise SystemExit
+
+
+def draw() -> None:
+    torch.manual_seed(7)
+    np.random.seed(7)
+    random.seed(7)
+
+
+def warn() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        warnings.warn("careful", stacklevel=1)
+
+
+class Callable_:
+    """An object that can be called, and has no name."""
+
+    def __init__(self, function: Answer) -> None:
+        self.function = function
+
+    def __call__(self, *arguments: Any) -> Any:
+        return self.function(*arguments)
+
+
+def always(value: Any) -> Attack:
+    """A function that gives the same for everything."""
+    return lambda right, inputs: lambda *arguments: value
+
+
+def as_tensor(value: Any) -> torch.Tensor:
+    return torch.as_tensor(value).detach().double()
+
+
+def in_place_without_return(right: Answer, inputs: list[tuple[Any, ...]]) -> Answer:
+    change = in_place(right, inputs)
+    return then(lambda value: None)(change, inputs)
+
+
+WRONG: dict[str, Attack] = {
+    "zero": always(0.0),
+    "nothing": always(None),
+    "a truth": always(True),
+    "a constant": lambda right, inputs: always(right(*copy.deepcopy(inputs[0])))(right, inputs),
+    "fills with zeros": fill(0),
+    "fills with threes": fill(3),
+    "its first argument": lambda right, inputs: lambda *arguments: arguments[0],
+    "a copy of it": lambda right, inputs: lambda *arguments: copy.deepcopy(arguments[0]),
+    "all its arguments": lambda right, inputs: lambda *arguments: arguments,
+    "in place, returns nothing": in_place_without_return,
+    "zeros in its shape": then(lambda value: torch.zeros(as_tensor(value).shape)),
+    "nearly": then(lambda value: as_tensor(value) + 0.01),
+    "one axis more": then(lambda value: as_tensor(value)[None]),
+    "not finite": then(lambda value: as_tensor(value) * float("nan")),
+    "a text": then(str),
+    "prints": then(print),
+    "raises": lambda right, inputs: lambda *arguments: 1 / 0,
+    "fails": lambda right, inputs: lambda *arguments: pytest.fail("no"),
+    "exits": leaving(leave),
+    "takes nothing": lambda right, inputs: lambda: right(*inputs[0]),
+    "takes too much": lambda right, inputs: lambda a, b, c, d, e: right(a),
+    "yields": lambda right, inputs: lambda *arguments: (yield right(*arguments)),
+    "a class": lambda right, inputs: Callable_,
+}
+
+RIGHT: dict[str, Attack] = {
+    "itself": lambda right, inputs: right,
+    "in place": in_place,
+    "spoils its arguments": spoiling,
+    "as an array": then(lambda value: as_tensor(value).numpy()),
+    "as a list": then(lambda value: as_tensor(value).tolist()),
+    "in float64": then(as_tensor),
+    "in float32": then(lambda value: as_tensor(value).float()),
+    "with a gradient": then(lambda value: as_tensor(value).requires_grad_()),
+    "an object": lambda right, inputs: Callable_(right),
+    "a partial": lambda right, inputs: functools.partial(right),
+    "prints too": leaving(lambda: print("looking")),
+    "warns": leaving(warn),
+    "draws": leaving(draw),
+    "in another dtype": leaving(lambda: torch.set_default_dtype(torch.float64)),
+    "without gradients": leaving(lambda: torch.set_grad_enabled(False)),
+}
+
+
+def verdicts(exercise: Function, attacks: dict[str, Attack]) -> dict[str, str | None]:
+    """What is said to each attack that can be made on an exercise; it leaves no trace."""
+    said = {}
+    for name, attack in attacks.items():
+        try:
+            answer = attack(exercise.reference, list(exercise.inputs()))
+        except pytest.skip.Exception:
+            continue
+        before = state()
+        said[name] = exercise.judge(answer)
+        assert state() == before, name
+    return said
+
+
+def state() -> tuple[Any, ...]:
+    """What an answer may change for everybody."""
+    return (
+        torch.get_rng_state().numpy().tobytes(),
+        random.getstate(),
+        np.random.get_state()[1].tobytes(),  # type: ignore[union-attr]
+        torch.get_default_dtype(),
+        torch.is_grad_enabled(),
+    )
+
+
+@pytest.mark.parametrize("label", FUNCTIONS)
+def test_no_wrong_function_is_called_right(label: str) -> None:
+    said = verdicts(FUNCTIONS[label], WRONG)
+    assert [name for name, reason in said.items() if reason is None] == []
+    assert len(said) > 10
+
+
+@pytest.mark.parametrize("label", FUNCTIONS)
+def test_no_right_function_is_called_wrong(label: str) -> None:
+    said = verdicts(FUNCTIONS[label], RIGHT)
+    assert {name: reason for name, reason in said.items() if reason} == {}
+    assert len(said) > 7
+
+
+@contextmanager
+def setting(enter: Callable[[], Any], leave: Callable[[], Any]) -> Iterator[None]:
+    enter()
+    try:
+        yield
+    finally:
+        leave()
+
+
+READERS: dict[str, Callable[[], Any]] = {
+    "float64": lambda: setting(
+        lambda: torch.set_default_dtype(torch.float64),
+        lambda: torch.set_default_dtype(torch.float32),
+    ),
+    "no gradients": torch.no_grad,
+    "inference": torch.inference_mode,
+    "another device": lambda: torch.device("meta"),
+    "errors of NumPy": lambda: np.errstate(all="raise"),
+}
+
+
+@pytest.mark.parametrize("reader", READERS)
+def test_what_the_reader_has_set_changes_no_verdict(
+    reader: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for label, exercise in exercises().items():
+        if isinstance(exercise, Function):
+            right, wrong = exercise.reference, (lambda *arguments: 0.5)
+        elif isinstance(exercise, Choice):
+            right, wrong = exercise.answer, "?"
+        else:
+            right = exercise.answer() if callable(exercise.answer) else exercise.answer
+            wrong = -1e9
+        with READERS[reader]():
+            check(label, right)
+            check(label, wrong)
+        first, second = capsys.readouterr().out.splitlines()
+        assert (first[:6], second[:8]) == ("Right.", "Not yet."), label
+
+
+# ---- numbers -------------------------------------------------------------------------------------
+
+SHARE = Number(label="ex-a", answer=0.81, share=True, right="Kept.", mistakes=((0.9, "One only."),))
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Fraction(81, 100),
+        Decimal("0.81"),
+        np.float16(0.81),
+        np.array(0.81),
+        torch.tensor(0.81, dtype=torch.bfloat16),
+        torch.nn.Parameter(torch.tensor([0.81])),
+        [Fraction(81, 100)],
+    ],
+    ids=lambda answer: type(answer).__name__,
+)
+def test_whatever_float_takes_is_a_number(answer: Any) -> None:
+    assert SHARE.judge(answer) is None
+
+
+@pytest.mark.parametrize(
+    ("answer", "says"),
+    [
+        (81, "81 is right as a percentage; the exercise wants a share"),
+        ("81%", "As a share that is 0.81"),
+        ("81 %", "As a share that is 0.81"),
+        ("0.81", "without quotes: 0.81"),
+        ("0,81", "with a point and without quotes: 0.81"),
+        ((0, 81), "a decimal one is a point, 0.81"),
+        (90, "90 percent is 0.9. One only."),
+        (50, "50 percent is 0.5. 0.5 is too small."),
+        (-0.81, "The sign of -0.81 is wrong."),
+        (lambda: 0.81, "Call it, and hand in what it returns."),
+        (float("nan"), "Your answer is nan, not a finite number"),
+        (-float("inf"), "Your answer is -inf, not a finite number"),
+    ],
+)
+def test_a_slip_hears_what_it_is(answer: Any, says: str) -> None:
+    reason = SHARE.judge(answer)
+    assert reason is not None
+    assert says in reason
+    assert "too large" not in reason
+
+
+def test_a_number_of_its_own_above_one_is_no_percentage() -> None:
+    assert Number(label="ex-a", answer=2.0, right="Two.").judge(50) == "50 is too large."
+
+
+def test_a_count_may_come_with_the_rounding_of_a_float() -> None:
+    count = Number(label="ex-a", answer=3, whole=True, right="Three.", unit="rows")
+    assert count.judge(2.9999999999999996) is None  # math.log(1000, 10)
+    assert count.judge(3.01) == "3.01 is not whole; the exercise wants a whole number (rows)."
+
+
+def test_shares_in_a_row_may_not_be_percentages() -> None:
+    shares = Array(label="ex-a", answer=[0.25, 0.75], within=0.01, share=True, right="Kept.")
+    assert "percentages, and right as such" in str(shares.judge([25, 75]))
+    assert "look like percentages" in str(shares.judge([30, 75]))
+    assert shares.judge([0.75, 0.25]) == "The right numbers, in another order."
+
+
+def test_two_answers_are_not_pythons_own_error(capsys: pytest.CaptureFixture[str]) -> None:
+    check("ex-wavelength", 111, 7)
+    assert "a decimal one is a point, 111.7" in capsys.readouterr().out
+    check("ex-text-shape", 8, 32, 64)
+    assert "Several numbers go into one list" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("label", [None, 3, ["ex-base"], torch.zeros(2)], ids=repr)
+def test_what_is_no_label_is_called_so(label: Any) -> None:
+    with pytest.raises(KeyError, match="is no exercise of this book"):
+        check(label, 3)
+
+
+def test_a_question_with_dots_is_not_answered(capsys: pytest.CaptureFixture[str]) -> None:
+    check("ex-base", ...)
+    assert capsys.readouterr().out.startswith("Not answered yet.")
+
+
+def test_a_masked_entry_is_no_number() -> None:
+    two = Array(label="ex-a", answer=[1.0, 999.0], right="Kept.")
+    assert "nan" in str(two.judge(np.ma.array([1.0, 999.0], mask=[False, True])))
+
+
+def test_the_right_value_is_computed_before_the_answer_runs() -> None:
+    rows = Function(
+        label="ex-a",
+        reference=lambda rows: rows[0],
+        inputs=lambda: [([2.0, 1.0],), ([3.0, 1.0],)],
+        right="The first.",
+    )
+    assert rows.judge(lambda rows: rows.pop()) == "With the argument [2, 1]: 1 is off."
+    assert rows.judge(lambda rows: rows.pop(0)) is None
+
+
+def test_an_answer_is_interrupted_and_everything_is_as_before() -> None:
+    before = state()
+
+    def stopped(entry: float) -> float:
+        draw()
+        torch.set_default_dtype(torch.float64)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        check("ex-one-number", stopped)
+    assert state() == before
+
+
+def test_chunks_that_are_no_chunks_are_seen() -> None:
+    chunks = FUNCTIONS["ex-layer-chunks"]
+    at_once = chunks.judge(lambda layer, ids, size: layer(ids))
+    assert "feeds the layer 10 at once, and the size is 4" in str(at_once)
+    by_ones = chunks.judge(
+        lambda layer, ids, size: torch.cat(
+            [layer(ids[:, at : at + 1], start=at) for at in range(ids.shape[1])], dim=1
+        )
+    )
+    assert "feeds the layer 1 at once, and the size is 4" in str(by_ones)
+
+
+@pytest.mark.parametrize("label", ["ex-bugs-shared", "ex-bugs-bfloat16"])
+def test_a_check_that_returns_its_verdict_hears_how_a_check_says_no(label: str) -> None:
+    assert "a check says no by a failing assert" in str(FUNCTIONS[label].judge(lambda make: False))
+    assert str(FUNCTIONS[label].judge("my_check")).startswith("'my_check' cannot be called; the")
