@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import builtins
+import re
 from copy import deepcopy
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from tools import notebook_rules, solutions
-from tools.solutions import COVER, FOLDED, fold, in_solution, worksheet
+from tools.solutions import fold, in_solution, worksheet
 
 ROOT = Path(__file__).parent.parent
 CHAPTERS = sorted((ROOT / "chapters").glob("*.ipynb"))
@@ -38,9 +39,10 @@ def chapter() -> NotebookNode:
         new_code_cell("print(2 * 3)", execution_count=2, outputs=out),
         new_markdown_cell(f"Six, of course.\n\n{CLOSING}"),
         new_markdown_cell("```{exercise-start} Explore\n```\n\nWhy?\n\n```{exercise-end}\n```"),
-        new_markdown_cell(f"{OPENING}\n\nBecause of this:"),
+        new_markdown_cell(OPENING),
         new_code_cell("print(3 * 2)", execution_count=3, outputs=out),
         new_markdown_cell(CLOSING),
+        new_markdown_cell("## Live lab"),
         new_code_cell("print(6)", execution_count=4, outputs=out),
     )
 
@@ -62,22 +64,41 @@ def test_code_that_mentions_a_solution_opens_none() -> None:
     assert in_solution(notebook(new_code_cell('"{solution-start}"'))) == [False]
 
 
+def level(cell: NotebookNode) -> int:
+    """The level of the highest heading in a cell of Markdown as JupyterLab reads it, or 7."""
+    if cell.cell_type != "markdown":
+        return 7
+    fences = re.compile(r"^(`{3,}).*?^\1", re.MULTILINE | re.DOTALL)
+    found = re.findall(r"^(#+) |<h(\d)", fences.sub("", cell.source), re.MULTILINE)
+    return min([7, *(len(marks) or int(number) for marks, number in found)])
+
+
+def seen(notebook: NotebookNode) -> list[bool]:
+    """Say for every cell whether JupyterLab shows it: what a collapsed heading covers, it does not.
+
+    The heading's own cell stays, and all goes on at the next heading of its level or above.
+    """
+    shown, covered = [], 7
+    for cell in notebook.cells:
+        if level(cell) <= covered and level(cell) < 7:
+            covered = 7
+        shown.append(covered == 7)
+        if covered == 7 and cell.metadata.get("jp-MarkdownHeadingCollapsed"):
+            covered = level(cell)
+    return shown
+
+
+def beside_directives(cell: NotebookNode) -> str:
+    """What a cell says beside the lines of its directives and comments."""
+    lines = cell.source.splitlines()
+    return "".join(line for line in lines if not line.startswith(("`", ":", "%")))
+
+
 def test_folded_is_what_a_solution_says_and_nothing_else() -> None:
     folded = chapter()
+    assert all(seen(folded))
     fold(folded)
-    assert {at: cell.metadata.jupyter for at, cell in enumerate(folded.cells) if cell.metadata} == {
-        3: FOLDED,
-        4: {"source_hidden": True},
-        6: {"source_hidden": True},
-        7: FOLDED,
-    }
-
-
-def test_first_line_of_a_folded_answer_in_words_says_nothing() -> None:
-    folded = chapter()
-    fold(folded)
-    assert folded.cells[4].source == f"{COVER}\n\nSix, of course.\n\n{CLOSING}"
-    assert folded.cells[6].source.startswith(OPENING)  # that line says nothing already
+    assert [at for at, shown in enumerate(seen(folded)) if not shown] == [3, 4, 7, 8]
 
 
 def test_folding_again_changes_nothing() -> None:
@@ -91,22 +112,40 @@ def test_folding_again_changes_nothing() -> None:
 def test_what_is_no_solution_any_more_opens_again() -> None:
     moved = chapter()
     fold(moved)
-    del moved.cells[2]
+    moved.cells[2].source = "# Another section"
     fold(moved)
-    assert "jupyter" not in moved.cells[2].metadata
+    assert all(seen(moved)[:5])
 
 
 def test_other_settings_of_a_cell_are_kept() -> None:
-    one = notebook(new_code_cell("1", metadata={"jupyter": {"other": 1, "source_hidden": True}}))
+    one = notebook(
+        new_code_cell("1", metadata={"jupyter": {"other": 1, "source_hidden": True}, "tags": ["a"]})
+    )
     fold(one)
-    assert one.cells[0].metadata.jupyter == {"other": 1}
+    assert one.cells[0].metadata == {"jupyter": {"other": 1}, "tags": ["a"]}
 
 
 def test_open_solution_breaks_a_rule_and_a_folded_one_does_not() -> None:
     one = chapter()
-    assert [said.split()[1] for said in notebook_rules.folded(one)] == ["4", "5", "7", "8"]
+    assert any("run make refresh" in said for said in notebook_rules.folded(one))
     fold(one)
     assert notebook_rules.folded(one) == []
+
+
+def test_words_beside_the_opening_of_a_solution_break_a_rule() -> None:
+    one = chapter()
+    one.cells[6].source += "\n\nBecause of this:"
+    fold(one)
+    (said,) = notebook_rules.folded(one)
+    assert said.startswith("cell 7: a solution begins here, and its words are seen")
+
+
+def test_a_cell_that_would_be_folded_with_a_solution_breaks_a_rule() -> None:
+    one = chapter()
+    one.cells[9].source = "Now for something else."
+    fold(one)
+    (said,) = notebook_rules.folded(one)
+    assert said.startswith("cell 10: it stands below a solution and would be folded with it")
 
 
 def test_worksheet_asks_everything_and_answers_nothing() -> None:
@@ -116,6 +155,7 @@ def test_worksheet_asks_everything_and_answers_nothing() -> None:
         'check("ex-a", None)',
         "```",
         solutions.ANSWER,
+        "## Live lab",
         "print(6)",
     ]
     assert not any(cell.get("outputs") for cell in sheet.cells)
@@ -130,6 +170,21 @@ def test_worksheet_leaves_the_chapter_as_it_was() -> None:
 
 
 # ---- the book's ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
+def test_no_answer_of_the_book_shows_before_it_is_opened(path: Path) -> None:
+    """Of a solution one cell is left, and it says nothing; of all else every cell is seen."""
+    chapter = nbformat.read(path, as_version=4)
+    said = [
+        beside_directives(cell) if belongs else None
+        for cell, belongs, shown in zip(
+            chapter.cells, in_solution(chapter), seen(chapter), strict=True
+        )
+        if shown
+    ]
+    assert {text for text in said if text is not None} == {""}
+    assert said.count(None) == in_solution(chapter).count(False)
 
 
 def test_every_chapter_has_a_worksheet() -> None:
@@ -163,7 +218,7 @@ def test_worksheet_needs_nothing_that_only_a_solution_makes(path: Path) -> None:
     sheet = worksheet(nbformat.read(path, as_version=4))
     nbformat.validate(sheet)
     assert unknown(sheet) == set()
-    assert not any(COVER in cell.source or "{solution" in cell.source for cell in sheet.cells)
+    assert not any("{solution" in cell.source for cell in sheet.cells)
 
 
 def test_a_name_that_only_a_solution_makes_is_seen() -> None:

@@ -45,7 +45,7 @@ FOLDED = re.compile(
 )
 NOT_READ = re.compile(
     r"(?m)<[^>]*>|\]\([^)]*\)|^:[\w-]+:.*$|\{[\w:-]+\}|^[`:]{3,}.*-(?:start|end)\}.*$"
-    r"|^```\{bibliography\}[\s\S]*?^```"
+    r"|^```\{bibliography\}[\s\S]*?^```|^%.*$"
 )
 WORD = re.compile(r"[^\W_][\w'’]*")
 

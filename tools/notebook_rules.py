@@ -377,10 +377,10 @@ def installs(notebook: NotebookNode) -> list[str]:
 
 
 def folded(notebook: NotebookNode) -> list[str]:
-    """What a solution says is marked as folded, so that no answer stands below its question."""
+    """A solution stands under a collapsed heading, so that no answer stands below its question."""
     today = copy.deepcopy(notebook)
     solutions.fold(today)
-    return [
+    return solutions.seen_when_folded(today) + [
         f"cell {number} is not folded as it should be; run make refresh"
         for number, (cell, other) in enumerate(zip(notebook.cells, today.cells, strict=True), 1)
         if cell != other

@@ -2,9 +2,11 @@
 
     python tools/solutions.py [FOLDER]      (all worksheets; by default into _build/worksheets)
 
-On the site a solution opens with a click (_ext/book_pages.py). JupyterLab, Notebook 7 and VS Code
-show every cell, and the answer would stand right below its question; `make refresh` therefore marks
-the cells of a solution as folded, in the metadata that these programs share.
+On the site a solution opens with a click (_ext/book_pages.py). JupyterLab and Notebook 7 show every
+cell, and the answer would stand right below its question. `make refresh` therefore puts each
+solution under a heading that is collapsed. (To hide the source and the outputs of its cells is not
+enough: a hidden source shows its first line, and a cell that is run shows its outputs again. What
+stands under a collapsed heading stays hidden, also when all cells are run, and one click opens it.)
 
 A worksheet is a chapter without its solutions and without outputs, with a cell for an answer below
 each exercise. The site has one for every chapter (_ext/book_worksheets.py).
@@ -12,6 +14,7 @@ each exercise. The site has one for every chapter (_ext/book_worksheets.py).
 
 from __future__ import annotations
 
+import re
 import sys
 from copy import deepcopy
 from pathlib import Path
@@ -25,10 +28,15 @@ from nbformat.v4 import new_code_cell
 from tools import chapter_map
 from tools.common import ROOT, main_guard, say, write_atomically
 
-START, END, ASKED = "{solution-start}", "{solution-end}", "{exercise-end}"
-# A folded cell shows its first line, and the first line of an answer in words often is the answer.
-COVER = "<!-- The solution in words -->"
-FOLDED = {"source_hidden": True, "outputs_hidden": True}
+START, END = "{solution-start}", "{solution-end}"
+ASK, ASKED = "{exercise-start}", "{exercise-end}"
+# Headings for the notebook alone: to MyST, here and in JupyterLab, a line after % is a comment. A
+# solution lasts until the next heading of its level or above, so every exercise has one as well.
+# Neither shows in JupyterLab's table of contents.
+EXERCISE = '% <h4 class="jp-toc-ignore">Exercise</h4>'
+SOLUTION = '% <h5 class="jp-toc-ignore">Solution</h5>'
+COLLAPSED = "jp-MarkdownHeadingCollapsed"
+HIDDEN = ("source_hidden", "outputs_hidden")
 ANSWER = "# Your answer"
 
 
@@ -44,26 +52,47 @@ def in_solution(notebook: NotebookNode) -> list[bool]:
     return belongs
 
 
-def _says_something(cell: NotebookNode) -> bool:
-    """Whether a cell of Markdown has words of its own, beside where a solution starts and ends."""
-    lines = [line.strip() for line in cell.source.splitlines()]
-    return any(line and not line.startswith(("`", ":", COVER)) for line in lines)
-
-
 def fold(notebook: NotebookNode) -> None:
-    """Mark what a solution says as folded, and nothing else, in place."""
-    for cell, belongs in zip(notebook.cells, in_solution(notebook), strict=True):
-        view = dict(cell.metadata.pop("jupyter", {}))
-        for key in FOLDED:
-            view.pop(key, None)
-        if belongs and cell.cell_type == "code":
-            view |= FOLDED
-        elif belongs and _says_something(cell):
-            view["source_hidden"] = True
-            if START not in cell.source and not cell.source.startswith(COVER):
-                cell.source = f"{COVER}\n\n{cell.source}"
+    """Put every solution under a collapsed heading, and fold nothing else, in place."""
+    for cell in notebook.cells:
+        view = {k: v for k, v in cell.metadata.pop("jupyter", {}).items() if k not in HIDDEN}
         if view:
             cell.metadata["jupyter"] = view
+        cell.metadata.pop(COLLAPSED, None)
+        if cell.cell_type != "markdown":
+            continue
+        if START in cell.source:
+            cell.metadata[COLLAPSED] = True
+        for mark, heading in ((ASK, EXERCISE), (START, SOLUTION)):
+            if mark in cell.source and not cell.source.startswith(heading):
+                cell.source = f"{heading}\n\n{cell.source}"
+
+
+HEADING = re.compile(r"^#{1,4} ", re.MULTILINE)
+
+
+def seen_when_folded(notebook: NotebookNode) -> list[str]:
+    """What of a solution stands outside of its fold, and what else stands in it."""
+    problems = []
+    inside = [*in_solution(notebook), False]
+    for at, cell in enumerate(notebook.cells):
+        if not inside[at]:
+            continue
+        words = [line for line in cell.source.splitlines() if not line.startswith(("`", ":", "%"))]
+        if START in cell.source and cell.cell_type == "markdown" and any(map(str.strip, words)):
+            problems.append(
+                f"cell {at + 1}: a solution begins here, and its words are seen before it is "
+                "opened; move them to the next cell"
+            )
+        below = notebook.cells[at + 1] if at + 1 < len(notebook.cells) else None
+        if below is not None and not inside[at + 1]:
+            text = below.source if below.cell_type == "markdown" else ""
+            if not text.startswith(EXERCISE) and not HEADING.match(text):
+                problems.append(
+                    f"cell {at + 2}: it stands below a solution and would be folded with it; begin "
+                    "it with a heading (## or ###), or move it up"
+                )
+    return problems
 
 
 def worksheet(notebook: NotebookNode) -> NotebookNode:

@@ -101,10 +101,11 @@ class Notebook:
         # What the host has opened: somebody may be writing the file in the repository by now.
         self.committed: list[dict] = self.ask("cells.map(cell => cell.model.toJSON())")
         self.trusted_before: bool = self.ask("cells.some(cell => cell.model.trusted)")
-        # What is folded: the source of a cell, and what it printed.
-        self.folded: list[list[bool]] = self.ask(
-            "cells.map(c => [c.inputHidden, !!c.outputHidden])"
+        # A collapsed heading hides what stands under it as soon as all headings are known.
+        page.wait_for_function(
+            f"() => {N}.content.widgets.every(c => !c.headingCollapsed || c.numberChildNodes)"
         )
+        self.hidden: list[bool] = self.ask("cells.map(cell => cell.isHidden)")
         with contextlib.suppress(TimeoutError):  # then a test says how many there are
             page.wait_for_function(
                 "n => document.querySelectorAll('.simplellm-heatmap').length >= n",
@@ -112,6 +113,7 @@ class Notebook:
             )
         self.stills: list[dict] = page.evaluate(STILLS)
         run_all_cells(page)
+        self.hidden_after: list[bool] = self.ask("cells.map(cell => cell.isHidden)")
         self.ran: list[dict] = self.ask("cells.map(cell => cell.model.toJSON())")
 
     @property

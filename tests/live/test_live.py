@@ -10,8 +10,11 @@ from __future__ import annotations
 import re
 from urllib.parse import urlsplit
 
+import nbformat
 import pytest
 from playwright.sync_api import Locator, expect
+
+from tools import solutions
 
 from .conftest import Heatmap
 
@@ -29,7 +32,7 @@ def test_before_it_is_run_each_heatmap_shows_its_still_picture(notebook):
         assert len(still["alt"]) > 40
 
 
-# The Markdown that is not folded, as it is shown, and how many answers can be opened in it.
+# The Markdown as it is shown, and how many answers can be opened in it.
 BOXES = """() => [...document.querySelectorAll('.jp-MarkdownCell .jp-Cell-inputArea')]
     .map(area => area.querySelector('.myst, .jp-RenderedMarkdown'))
     .map(shown => [shown?.textContent ?? '', shown?.querySelectorAll('details:not([open])').length])
@@ -47,18 +50,24 @@ def test_boxes_and_exercises_are_set_as_on_the_site(notebook):
     assert sum(folded or 0 for _, folded in shown) == dropdowns > 0
 
 
-def test_solutions_are_folded_and_open_with_a_click(notebook):
-    views = [cell.get("metadata", {}).get("jupyter", {}) for cell in notebook.committed]
-    keys = ("source_hidden", "outputs_hidden")
-    assert notebook.folded == [[view.get(key, False) for key in keys] for view in views]
-    # To run a cell shows what it prints, and Markdown. Its code stays folded.
-    first = next(at for at, view in enumerate(views) if view.get("outputs_hidden"))
-    notebook.ask(f"notebook.scrollToItem({first})")
-    cell = notebook.page.locator(f".jp-Cell[data-windowed-list-index='{first}']")
-    expect(cell.locator(".jp-InputArea-editor")).to_be_hidden()
-    cell.locator(".jp-InputPlaceholder").click()
-    expect(cell.locator(".jp-InputArea-editor")).to_be_visible()
-    notebook.ask(f"cells[{first}].inputHidden = true")
+def test_solutions_are_closed_before_and_after_all_is_run_and_open_with_a_click(notebook):
+    cells = nbformat.from_dict({"cells": notebook.committed, "metadata": {}})
+    belongs = solutions.in_solution(cells)
+    # Of a solution only the cell in which it begins stays, and nothing stands in that.
+    inside = [now and before for now, before in zip(belongs, [False, *belongs], strict=False)]
+    assert notebook.hidden == inside
+    assert notebook.hidden_after == inside
+    first = inside.index(True)
+    notebook.ask(f"notebook.scrollToItem({first - 1})")
+    opening, answer = (
+        notebook.page.locator(f".jp-Cell[data-windowed-list-index='{at}']")
+        for at in (first - 1, first)
+    )
+    expect(answer).to_be_hidden()
+    opening.locator(".jp-showHiddenCellsButton").click()
+    expect(answer).to_be_visible()
+    notebook.ask(f"cells[{first - 1}].headingCollapsed = true")
+    expect(answer).to_be_hidden()
 
 
 def test_every_cell_runs_without_an_error(notebook):
