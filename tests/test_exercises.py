@@ -194,17 +194,17 @@ DOUBLE = Function(
 def test_function_is_right_if_it_is_on_all_inputs() -> None:
     assert DOUBLE.judge(lambda x: x + x) is None
     assert DOUBLE.judge(lambda x: 1 + x) == "That adds one: right for 1 alone."
-    assert DOUBLE.judge(lambda x: 3 * x) == "With the argument 1: 3 is off."
+    assert DOUBLE.judge(lambda x: 3 * x) == "Given 1: 3 is off."
 
 
 @pytest.mark.parametrize(
     ("broken", "reason"),
     [
-        (lambda x: x / 0, "With the argument 1 it raises ZeroDivisionError"),
+        (lambda x: x / 0, "Given 1 it raises ZeroDivisionError"),
         (lambda: 1, "The exercise calls it with 1 argument, and it cannot be called so: too many"),
-        (lambda x: None, "With the argument 1 it returns nothing. Is there a return?"),
-        (lambda x: "2", "With the argument 1 it returns '2', and no numbers."),
-        (lambda x: (yield x), "With the argument 1 it returns a generator."),
+        (lambda x: None, "Given 1 it returns nothing. Is there a return?"),
+        (lambda x: "2", "Given 1 it returns '2', and no numbers."),
+        (lambda x: (yield x), "Given 1 it returns a generator."),
         (2.0, "2 cannot be called; the exercise wants a function, without brackets."),
     ],
     ids=["raises", "takes nothing", "returns nothing", "a text", "yields", "is called"],

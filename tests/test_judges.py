@@ -6,12 +6,13 @@ book that wants a function, those that are written later as well.
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import functools
+import io
 import random
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
@@ -220,7 +221,7 @@ def test_no_right_function_is_called_wrong(label: str) -> None:
     assert len(said) > 7
 
 
-@contextmanager
+@contextlib.contextmanager
 def setting(enter: Callable[[], Any], leave: Callable[[], Any]) -> Iterator[None]:
     enter()
     try:
@@ -285,6 +286,7 @@ def test_whatever_float_takes_is_a_number(answer: Any) -> None:
 @pytest.mark.parametrize(
     ("answer", "says"),
     [
+        ((2, 301), "a point, 2.301; one that groups thousands is left out, 2301"),
         (81, "81 is right as a percentage; the exercise wants a share"),
         ("81%", "As a share that is 0.81"),
         ("81 %", "As a share that is 0.81"),
@@ -341,6 +343,14 @@ def test_a_question_with_dots_is_not_answered(capsys: pytest.CaptureFixture[str]
     assert capsys.readouterr().out.startswith("Not answered yet.")
 
 
+def test_a_console_without_the_letters_is_written_to_all_the_same() -> None:
+    written = io.BytesIO()
+    console = io.TextIOWrapper(written, "cp1252", write_through=True)
+    with contextlib.redirect_stdout(console):
+        check("ex-std", 0.0884)  # its sentence has a root in it
+    assert written.getvalue().startswith(b"Right. std ")
+
+
 def test_a_masked_entry_is_no_number() -> None:
     two = Array(label="ex-a", answer=[1.0, 999.0], right="Kept.")
     assert "nan" in str(two.judge(np.ma.array([1.0, 999.0], mask=[False, True])))
@@ -353,7 +363,7 @@ def test_the_right_value_is_computed_before_the_answer_runs() -> None:
         inputs=lambda: [([2.0, 1.0],), ([3.0, 1.0],)],
         right="The first.",
     )
-    assert rows.judge(lambda rows: rows.pop()) == "With the argument [2, 1]: 1 is off."
+    assert rows.judge(lambda rows: rows.pop()) == "Given [2, 1]: 1 is off."
     assert rows.judge(lambda rows: rows.pop(0)) is None
 
 

@@ -65,6 +65,8 @@ def _read(answer: Any) -> NDArray[np.float64] | None:
         dense = answer.detach().dequantize() if answer.is_quantized else answer.detach()
         dense = dense if dense.layout == torch.strided else dense.to_dense()
         return np.array(dense.cpu().double().numpy())
+    if isinstance(answer, range) and len(answer) > 10**6:  # takes no room, but its numbers would
+        return None
     if isinstance(answer, (list, tuple, range)):
         parts = [_read(part) for part in answer]
         known = [part for part in parts if part is not None]
@@ -167,7 +169,7 @@ def with_arguments(arguments: Sequence[Any]) -> str:
     """The beginning of a sentence on what a function does with these."""
     *others, last = map(described, arguments)
     many = f"{', '.join(others)} and {last}" if others else last
-    return f"With the argument{'s' if others else ''} {many}"
+    return f"Given {many}"
 
 
 # ---- calling -------------------------------------------------------------------------------------
@@ -239,7 +241,7 @@ class _Heard:
 def numbers_of(function: Callable[..., Any], arguments: Sequence[Any]) -> NDArray[np.float64] | str:
     """The numbers that a reader's function returns, or why there are none.
 
-    The reason goes on after "With the argument 1.0 ", and ends with a full stop.
+    The reason goes on after "Given 1.0 ", and ends with a full stop.
     """
     heard = _Heard(sys.stdout)
     try:
@@ -305,7 +307,8 @@ def slip(answer: Any, share: bool) -> str:
     if isinstance(answer, tuple) and len(answer) == 2 and all(type(x) is int for x in answer):
         whole, rest = answer
         point = f" Python takes a comma between numbers: a decimal one is a point, {whole}.{rest}"
-        return f"{point}; one that groups thousands is left out, {whole}{rest:03d}."
+        thousands = f"; one that groups thousands is left out, {whole}{rest}"
+        return f"{point}{thousands if whole and rest > 99 else ''}."
     if callable(answer):
         return " Call it, and hand in what it returns."
     typed = TYPED.fullmatch(answer.strip()) if isinstance(answer, str) else None

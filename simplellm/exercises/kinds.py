@@ -227,7 +227,7 @@ class Array(Exercise):
         if same(given, right, self.within):
             return None
         for wrong, reason in self.mistakes:
-            if same(given, _numbers(wrong), self.within):
+            if same(given, as_array(computed(wrong)), self.within):
                 return reason
         if not np.isfinite(given).all():
             return f"There is nan or inf in it; the exercise wants finite numbers: {self.expects}."
@@ -242,6 +242,9 @@ class Array(Exercise):
         wanted = f"the exercise wants {self.expects}."
         shown = sentence(described(answer))
         if ragged(answer):
+            for wrong, reason in self.mistakes:
+                if _same_parts(answer, computed(wrong), self.within):
+                    return reason
             return f"The lists in it have different lengths; {wanted}"
         if isinstance(answer, (list, tuple)) and answer:
             return f"{shown} holds something that is no number; {wanted}"
@@ -282,7 +285,7 @@ class Function(Exercise):
         >>> scale.judge(lambda x, d: d * x)
         'That is the width and not its square root.'
         >>> scale.judge(lambda x, d: x / 0)
-        'With the arguments 1 and 4 it raises ZeroDivisionError: float division by zero.'
+        'Given 1 and 4 it raises ZeroDivisionError: float division by zero.'
     """
 
     reference: Callable[..., Any]
@@ -343,6 +346,17 @@ def _numbers(value: Any) -> NDArray[np.float64]:
     array = as_array(computed(value))
     assert array is not None, "the book's own answers are numbers"
     return array
+
+
+def _same_parts(one: Sequence[Any], other: Any, within: float) -> bool:
+    """Whether two lists of lists are the same where they are no arrays: of different lengths."""
+    if not ragged(other) or len(one) != len(other):
+        return False
+    arrays = [as_array(part) for part in one]
+    return all(
+        array is not None and same(array, as_array(part), within)
+        for array, part in zip(arrays, other, strict=True)
+    )
 
 
 def _word(text: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
+from inspect import isgenerator
 from itertools import combinations
 from typing import Any
 
@@ -76,6 +77,8 @@ def _apart(check: Callable[..., Any], said: set[bool]) -> Callable[[Maker], None
         value = called(check, (make,))
         if isinstance(value, bool):
             said.add(value)
+        if isgenerator(value):
+            raise TypeError("it yields, so nothing of it has run; a check just ends")
 
     return in_a_clean_room
 

@@ -67,6 +67,10 @@ EXERCISES: tuple[Exercise, ...] = (
                 "The slice holds one row for each position and no copy for each text.",
             ),
             (
+                ((3, 7, 64), (7, 64), (3, 7, 64)),
+                "A slice keeps its axes: the first, of length 1, is that of the batch.",
+            ),
+            (
                 ((3, 7, 64), (1, 128, 64), (3, 7, 64)),
                 "That is the whole table; the layer adds the first seq_len rows of it.",
             ),
