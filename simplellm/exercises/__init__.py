@@ -57,7 +57,7 @@ def check(label: str, answer: Any = None, *more: Any) -> None:
         >>> check("ex-wavelength", wavelengths(64)[10])
         Right. ...
         >>> check("ex-wavelength", 111,7)
-        Not yet. That is 2 answers. ... a decimal one is a point, 111.7; ...
+        Not yet. That is 2 answers. ... a decimal one is a point, 111.7.
     """
     known = exercises()
     if not isinstance(label, str) or label not in known:
