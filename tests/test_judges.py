@@ -222,23 +222,22 @@ def test_no_right_function_is_called_wrong(label: str) -> None:
 
 
 @contextlib.contextmanager
-def setting(enter: Callable[[], Any], leave: Callable[[], Any]) -> Iterator[None]:
-    enter()
+def in_float64() -> Iterator[None]:
+    torch.set_default_dtype(torch.float64)
     try:
         yield
     finally:
-        leave()
+        torch.set_default_dtype(torch.float32)
 
 
-READERS: dict[str, Callable[[], Any]] = {
-    "float64": lambda: setting(
-        lambda: torch.set_default_dtype(torch.float64),
-        lambda: torch.set_default_dtype(torch.float32),
-    ),
-    "no gradients": torch.no_grad,
-    "inference": torch.inference_mode,
-    "another device": lambda: torch.device("meta"),
-    "errors of NumPy": lambda: np.errstate(all="raise"),
+# What readers set for a whole notebook; several at once, because every exercise is judged in each.
+READERS: dict[str, list[Callable[[], Any]]] = {
+    "float64, no gradients, NumPy raises": [
+        in_float64,
+        torch.no_grad,
+        lambda: np.errstate(all="raise"),
+    ],
+    "inference, another device": [torch.inference_mode, lambda: torch.device("meta")],
 }
 
 
@@ -254,7 +253,9 @@ def test_what_the_reader_has_set_changes_no_verdict(
         else:
             right = exercise.answer() if callable(exercise.answer) else exercise.answer
             wrong = -1e9
-        with READERS[reader]():
+        with contextlib.ExitStack() as settings:
+            for setting in READERS[reader]:
+                settings.enter_context(setting())
             check(label, right)
             check(label, wrong)
         first, second = capsys.readouterr().out.splitlines()
