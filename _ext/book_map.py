@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 COLUMNS, SPINE = 3, chapter_map.SPINE
 BOX = 28  # width of a box, in percent of the map
-TALL = 0.86  # height of a box, as a part of its row
+GAP = 9  # pixels from a box to the edge of its row, as the style has them
 CORE = '<span class="core-mark" aria-hidden="true">●</span>'
 KEY = (
     '<p class="key">The thick line is the core path. An arrow leads from a chapter to one that'
@@ -48,11 +48,8 @@ def middle(place, rows):
 
 
 def route(start, end, rows):
-    """The corners of an arrow from box to box, in percent: straight, or through the gutters."""
+    """The corners of an arrow from box to box, in percent, through the gutters between them."""
     (x0, y0), (x1, y1) = middle(start, rows), middle(end, rows)
-    if start[1] == end[1] and end[0] == start[0] + 1:
-        half = TALL * 50 / rows
-        return [(x0, y0 + half), (x1, y1 - half)]
     # A box at a side is left and reached on its inner side.
     inward = {0: 1, COLUMNS - 1: -1}
     out = inward.get(start[1]) or (1 if x1 > x0 else -1)
@@ -77,13 +74,32 @@ def lines(corners, kind):
     )
 
 
+def short(start, kind, rows):
+    """An arrow to the box right below: it bridges the gap, whatever height the boxes have."""
+    x, edge = middle(start, rows)[0], (start[0] + 1) * 100 / rows
+    return (
+        f'<svg x="{x:.2f}%" y="{edge:.2f}%"><line class="{kind}" y1="{-GAP}" y2="{GAP}"'
+        ' marker-end="url(#concept-map-head)"/></svg>'
+    )
+
+
+def is_right_below(start, end):
+    return start[1] == end[1] and end[0] == start[0] + 1
+
+
+def arrow(start, end, kind, rows):
+    if is_right_below(start, end):
+        return short(start, kind, rows)
+    return lines(route(start, end, rows), kind)
+
+
 def drawing(chapters, places, rows):
     """The lines between the boxes: the core path, then the arrows."""
     path = [places[c.number] for c in chapters if c.core]
     (x, top), (_, bottom) = middle(path[0], rows), middle(path[-1], rows)
     core = f'<line class="core" x1="{x:.2f}%" y1="{top:.2f}%" x2="{x:.2f}%" y2="{bottom:.2f}%"/>'
     arrows = "".join(
-        lines(route(places[start], places[end], rows), kind)
+        arrow(places[start], places[end], kind, rows)
         for start, end, kind in chapter_map.arrows(chapters)
     )
     return (
@@ -136,7 +152,7 @@ def draw(chapters, here, uri):
     )
     return (
         '<nav class="concept-map" id="concept-map" aria-label="Map of the chapters">'
-        f'<div class="field" style="--rows:{rows}">{drawing(chapters, places, rows)}'
+        f'<div class="field">{drawing(chapters, places, rows)}'
         f"<ol>{boxes}</ol></div>{KEY}</nav>"
     )
 

@@ -43,14 +43,27 @@ def say_each_thing_in_the_head_once(soup, page):
         seen.add(key)
 
 
-def keep_heatmap_code_once(soup, page):
-    """Each heatmap carries its code, to work alone in a notebook; a page needs it once."""
-    for kind in ("script", "style"):
-        first, *rest = soup.select(f"{kind}.simplellm-heatmap-code") or [None]
-        for tag in rest:
-            if tag.string != first.string:
-                warn("heatmap", "%s: two different heatmap %ss; refresh its notebook", page, kind)
-            tag.decompose()
+def keep_code_of_outputs_once(soup, page):
+    """Each heatmap carries its code, to work alone in a notebook; a page needs it once.
+
+    The style goes into the head: after its element, it would come into force when the reader sees
+    the element already.
+    """
+    for name in ("heatmap", "claims"):
+        for kind in ("script", "style"):
+            first, *rest = soup.select(f"{kind}.simplellm-{name}-code") or [None]
+            for tag in rest:
+                if tag.string != first.string:
+                    warn(
+                        "heatmap",
+                        "%s: two different %s %ss; refresh its notebook",
+                        page,
+                        name,
+                        kind,
+                    )
+                tag.decompose()
+            if first and kind == "style":
+                soup.head.append(first.extract())
 
 
 def lead_claims_to_pages(soup, page):
@@ -90,6 +103,22 @@ def fold_with_details(soup, page):
         box.name, title.name = "details", "summary"
     if soup.select(".toggle"):
         warn("fold", '%s: nothing folds "toggle"; write `:class: dropdown`', page)
+
+
+def show_the_logo_once(soup, page):
+    """The theme brings one for light and one for dark, and shows both until its script has run.
+
+    Ours is the same in both. Its size holds its place until it is there.
+    """
+    for light, dark in zip(
+        soup.select("img.logo__image.only-light"),
+        soup.select("img.logo__image.only-dark"),
+        strict=True,
+    ):
+        if light["src"] == dark["src"]:
+            dark.decompose()
+            light["class"] = ["logo__image"]
+            light["width"], light["height"] = 216, 72
 
 
 def name_landmarks(soup, page):
@@ -146,11 +175,12 @@ MENDS = [
     drop_fontawesome_script,
     load_search_index_where_it_is_used,
     say_each_thing_in_the_head_once,
-    keep_heatmap_code_once,
+    keep_code_of_outputs_once,
     lead_claims_to_pages,
     remove_live_widgets,
     wrap_sentences,
     fold_with_details,
+    show_the_logo_once,
     name_landmarks,
     let_visible_text_be_the_name,
     make_citation_lists_lists,

@@ -1,14 +1,14 @@
 // A formula wider than the page scrolls in its own box. Give such a box a tab stop, so that the
 // keyboard can scroll it too (the theme does the same for code and tables).
-window.addEventListener("load", async () => {
-  if (!window.MathJax?.startup) return;
-  await MathJax.startup.promise;
-  const boxes = document.querySelectorAll("div.math mjx-container");
+window.addEventListener("load", () => {
+  const boxes = document.querySelectorAll(".math");
+  const article = document.querySelector("article");
+  if (!boxes.length || !article) return;
   const update = () => boxes.forEach((box) => {
     if (box.scrollWidth > box.clientWidth) box.tabIndex = 0;
     else box.removeAttribute("tabindex");
   });
-  new ResizeObserver(update).observe(document.querySelector("article"));
+  new ResizeObserver(update).observe(article);
 });
 
 // A search leaves its words for the page it leads to. Sphinx would mark them in every text of the
@@ -24,7 +24,7 @@ window.addEventListener("load", async () => {
   const wanted = new RegExp(`(${each.map((word) => word.replace(/[^\p{L}\p{N}_]/gu, "\\$&")).join("|")})`, "iu");
 
   const mark = (article) => {
-    const kept = "script, style, svg, .math, mjx-container, [data-state], button, input, select, textarea";
+    const kept = "script, style, svg, .math, [data-state], button, input, select, textarea";
     const texts = document.createTreeWalker(article, NodeFilter.SHOW_TEXT, (text) =>
       wanted.test(text.data) && !text.parentElement.closest(kept)
         ? NodeFilter.FILTER_ACCEPT : NodeFilter.FILTER_REJECT);
@@ -60,13 +60,10 @@ window.addEventListener("load", async () => {
       for (let fold = first.closest("details"); fold; fold = fold.parentElement.closest("details")) fold.open = true;
       first.scrollIntoView({ block: "center", behavior: "instant" });
     };
-    // formulas, pictures and heatmaps above it get their size while the page loads
+    // pictures and heatmaps above it get their size while the page loads
     const growing = new ResizeObserver(go);
     growing.observe(article);
-    addEventListener("load", async () => {
-      await window.MathJax?.startup?.promise;
-      setTimeout(() => growing.disconnect(), 1000);
-    });
+    addEventListener("load", () => setTimeout(() => growing.disconnect(), 1000));
     addEventListener("keydown", (event) => {
       if (event.key !== "Escape") return;
       article.querySelectorAll("mark").forEach((one) => one.replaceWith(one.textContent));

@@ -57,7 +57,7 @@ def weigh(browser: Browser, origin: str, page_path: str) -> Counter[str]:
             continue  # data: and blob: are part of the page
         file = SITE / url.removeprefix(origin).lstrip("/")
         kind = "fonts" if file.suffix in FONTS else file.suffix.lstrip(".")
-        sizes["maths" if "mathjax" in url and kind != "fonts" else kind] += file.stat().st_size
+        sizes["maths" if "book_math" in url else kind] += file.stat().st_size
     return sizes
 
 

@@ -342,10 +342,13 @@ def test_arrow_that_follows_from_others_is_not_drawn() -> None:
 
 @given(books())
 def test_no_arrow_runs_through_a_box(chapters: list[Chapter]) -> None:
+    """However tall the boxes are: each may fill its row."""
     places = chapter_map.places(chapters)
     rows = 1 + max(row for row, _ in places.values())
-    half_width, half_height = book_map.BOX / 2, book_map.TALL * 50 / rows
+    half_width, half_height = book_map.BOX / 2, 50 / rows
     for start, end, _ in chapter_map.arrows(chapters):
+        if book_map.is_right_below(places[start], places[end]):
+            continue  # it stands in the gap between two rows
         corners = book_map.route(places[start], places[end], rows)
         for (x0, y0), (x1, y1) in itertools.pairwise(corners):
             assert x0 == pytest.approx(x1) or y0 == pytest.approx(y1)

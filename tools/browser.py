@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # whoever only looks for a browser needs no Playwright
-    from playwright.sync_api import Browser
+    from playwright.sync_api import Browser, Playwright
 
 # Names under which Debian, Fedora, Arch, Google and Homebrew put the same browser on PATH.
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
@@ -60,16 +61,27 @@ def find_browser() -> str:
 
 
 @contextmanager
-def chromium() -> Iterator[Browser]:
-    """Start that Chromium, without a window, for the length of a with block."""
-    from playwright.sync_api import sync_playwright
+def chromium(
+    driver: Playwright | None = None, variables: Mapping[str, str] | None = None
+) -> Iterator[Browser]:
+    """Start that Chromium, without a window, for the length of a with block.
 
-    with sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=find_browser(), args=LAUNCH_ARGS)
-        try:
-            yield browser
-        finally:
-            browser.close()
+    Args:
+        driver: A Playwright that runs already; without one, one is started.
+        variables: What its environment has beside this process's own.
+    """
+    with contextlib.ExitStack() as stack:
+        if driver is None:
+            from playwright.sync_api import sync_playwright
+
+            driver = stack.enter_context(sync_playwright())
+        browser = driver.chromium.launch(
+            executable_path=find_browser(),
+            args=LAUNCH_ARGS,
+            env={**os.environ, **(variables or {})},
+        )
+        stack.callback(browser.close)
+        yield browser
 
 
 if __name__ == "__main__":

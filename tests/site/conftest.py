@@ -5,9 +5,11 @@ They read `_build/html` and never build it, so that what is tested is what `make
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import html
 import http.server
+import os
 import re
 import sys
 import threading
@@ -22,6 +24,7 @@ from bs4 import BeautifulSoup
 from playwright.sync_api import Browser, Page
 
 from tools.browser import chromium
+from tools.fonts import SETS, environment
 
 ROOT = Path(__file__).resolve().parents[2]
 SITE = ROOT / "_build" / "html"
@@ -97,6 +100,8 @@ class Way:
     width: int = 1280
     height: int = 900
     scripts: bool = True
+    slowed: int = 1  # how many times slower than this machine
+    fonts: str = "dejavu"  # a set of tools/fonts.py: a machine's own must not decide what fits
 
 
 WAYS = {
@@ -104,7 +109,10 @@ WAYS = {
     "dark": Way(theme="dark"),
     "disk": Way(scheme="file"),
     "phone": Way(width=360, height=740),
+    "slow": Way(slowed=4),
     "plain": Way(scripts=False),
+    "liberation": Way(fonts="liberation"),
+    "noto": Way(fonts="noto"),
 }
 
 
@@ -207,11 +215,42 @@ def site_url(site):
     server.server_close()
 
 
+def pytest_report_header():
+    """With which fonts the layout is tested, and why not with the others."""
+    return [f"fonts: {said}" for said in (_fonts(name)[1] for name in SETS)]
+
+
+@functools.cache
+def _fonts(name: str) -> tuple[dict[str, str], str]:
+    """The variables that give a browser a set of fonts, and a word on it; none if it is missing."""
+    try:
+        return environment(name), name
+    except RuntimeError as error:
+        return {}, f"NOT TESTED with {name}: {error}"
+
+
 @pytest.fixture(scope="session")
-def browser():
-    """One Chromium for the whole session."""
-    with chromium() as started:
-        yield started
+def browser_with():
+    """`browser_with(fonts)`: one Chromium for each set of fonts, for the whole session."""
+    with contextlib.ExitStack() as stack:
+        driver = stack.enter_context(playwright.sync_api.sync_playwright())
+
+        @functools.cache
+        def browser_with(fonts):
+            variables, said = _fonts(fonts)
+            if not variables and fonts != Way.fonts:
+                # in continuous integration a missing set is a fault, not a word in the summary
+                needed = os.environ.get("CI") and sys.platform == "linux"
+                (pytest.fail if needed else pytest.skip)(said)
+            return stack.enter_context(chromium(driver, variables))
+
+        yield browser_with
+
+
+@pytest.fixture(scope="session")
+def browser(browser_with):
+    """The Chromium that most tests use."""
+    return browser_with(Way.fonts)
 
 
 @pytest.fixture
@@ -235,39 +274,70 @@ FOLDS = """open => {
 }"""
 
 
+FRAMES = """async () => {
+    const frame = () => new Promise(done => requestAnimationFrame(done));
+    await frame(); await frame();
+}"""
+
+
 def _settle(page) -> None:
     page.wait_for_load_state("load")
     page.evaluate(FOLDS, True)
     page.evaluate(
         """async () => {
-            const late = new Promise((_, fail) => setTimeout(fail, 10000, 'MathJax never started'));
-            if (window.MathJax) await Promise.race([MathJax.startup?.promise, late]);
             await document.fonts.ready;
             // on a busy machine the theme's own transitions are still under way
             await Promise.all(document.getAnimations()
                 .filter(a => a.effect.getComputedTiming().endTime < 5000)
                 .map(a => a.finished.catch(() => null)));
-            const frame = () => new Promise(done => requestAnimationFrame(done));
-            await frame(); await frame();
         }"""
     )
+    page.evaluate(FRAMES)
 
 
 @pytest.fixture
 def settle():
-    """`settle(page)` after a `goto`: fonts and formulas stand, every fold is open."""
+    """`settle(page)` after a `goto`: fonts stand, every fold is open."""
     return _settle
+
+
+# How far what one sees has jumped so far: the parts of what browsers call layout shift.
+JUMPS = """() => {
+    const seen = [];
+    const what = source => (source.node?.outerHTML ?? '').slice(0, 90);
+    const note = entries => entries.filter(entry => !entry.hadRecentInput)
+        .forEach(entry => seen.push([entry.value, ...entry.sources.map(what)]));
+    const observer = new PerformanceObserver(list => note(list.getEntries()));
+    observer.observe({type: 'layout-shift', buffered: true});
+    window.jumps = () => { note(observer.takeRecords()); return seen; };
+}"""
+
+
+def _watch_jumps(page) -> None:
+    page.add_init_script(f"({JUMPS})()")
+
+
+def _jumps_of(page) -> list:
+    page.evaluate(FRAMES)
+    return page.evaluate("window.jumps()")
+
+
+@pytest.fixture
+def jumps_of():
+    """`jumps_of(page)`: [how far, what, …] of each jump, on a page given to `jumps_of.watch`."""
+    _jumps_of.watch = _watch_jumps
+    return _jumps_of
 
 
 # What a visit notes about the page once it stands.
 FACTS = r"""() => {
     const all = (root, selector) => [...root.querySelectorAll(selector)];
     const prose = document.querySelector('.bd-content').cloneNode(true);
-    all(prose, 'pre, code, script, style, mjx-container, [data-state]').forEach(n => n.remove());
+    all(prose, 'pre, code, script, style, math, [data-state]').forEach(n => n.remove());
     return {
         untypeset: [
-            ...all(document, '.math').filter(m => !m.querySelector('mjx-container')),
-            ...all(document, 'mjx-merror'),
+            ...all(document, '.math').filter(m => !m.querySelector('math')),
+            ...all(document, 'merror'),
         ].map(m => m.textContent)
             .concat(prose.textContent.match(/\\[([]|\$\$|\\(frac|begin|mathrm)\b/g) || []),
         dead: all(document, '.simplellm-heatmap[data-state]:not([data-live])').map(h => h.id),
@@ -289,6 +359,7 @@ class Visit:
         self.console: list[str] = []
         self.thrown: list[str] = []
         self.facts: dict = {}
+        self.jumps: list = []
         self.context = browser.new_context(
             color_scheme=way.theme,
             viewport={"width": way.width, "height": way.height},
@@ -304,6 +375,10 @@ class Visit:
         }
         for event, listener in listeners.items():
             self.page.on(event, listener)
+        if way.slowed > 1:
+            slow = self.context.new_cdp_session(self.page)
+            slow.send("Emulation.setCPUThrottlingRate", {"rate": way.slowed})
+        _watch_jumps(self.page)
         self.page.goto(f"{origin}/{path}")
         if way.scripts:
             self._stand()
@@ -311,6 +386,8 @@ class Visit:
             self.page.remove_listener(event, listener)
 
     def _stand(self) -> None:
+        # before the folds are opened, which moves what stands below them
+        self.jumps = _jumps_of(self.page)
         try:
             _settle(self.page)
         except playwright.sync_api.Error as error:  # noted once, not waited for in every test
@@ -335,11 +412,11 @@ class Visit:
 
 
 @pytest.fixture(scope="session")
-def visit(request, site, site_url, browser) -> Iterator[Visit]:
+def visit(request, site, site_url, browser_with) -> Iterator[Visit]:
     """A page opened in one of the ways that the test's mark `opened` names."""
     way, path = request.param
     origin = site_url if WAYS[way].scheme == "http" else site.as_uri()
-    opened = Visit(browser, origin, path, WAYS[way])
+    opened = Visit(browser_with(WAYS[way].fonts), origin, path, WAYS[way])
     yield opened
     opened.context.close()
 

@@ -4,6 +4,7 @@ import json
 import logging
 
 import book_checks
+import book_math
 import book_pages
 import pytest
 
@@ -36,6 +37,45 @@ def test_output_of_sentences_takes_new_lines_and_a_table_scrolls(text, sentences
     output = f'<div class="cell_output"><div class="output stream"><pre>{text}</pre></div></div>'
     html = book_pages.finish(f"<html><head></head><body>{output}</body></html>", "a/page")
     assert ('<pre class="sentences">' in html) == sentences
+
+
+def test_styles_stand_before_what_they_style(soup):
+    """After it, they come into force when a reader sees it already, and it jumps."""
+    assert soup.body.select("style") == []
+
+
+def test_the_logo_stands_once_and_keeps_its_place(soup):
+    logos = soup.select("img.logo__image")
+    assert [bool(logo.get("width") and logo.get("height")) for logo in logos] == [True]
+
+
+@pytest.mark.parametrize(
+    ("tex", "drawn"),
+    [
+        (r"\frac{1}{2}", "<mfrac><mn>1</mn><mn>2</mn></mfrac>"),
+        (r"\begin{split}a + b\end{split}", "<mi>a</mi><mo>+</mo><mi>b</mi>"),
+        (r"\begin{split}a &= b \\ &= c\end{split}", "<mtr>"),
+    ],
+    ids=["fraction", "one line", "two lines"],
+)
+def test_a_formula_is_mathml(tex, drawn):
+    mathml = book_math.to_mathml(tex, display=True)
+    assert mathml.startswith('<math display="block"') and drawn in mathml
+
+
+@pytest.mark.parametrize(
+    ("tex", "why"),
+    [
+        (r"\nosuchthing", "nosuchthing"),
+        (r"\frac{1}", "frac"),
+        ("a漢", "漢"),  # the font has none, so it would come from any other
+        (r"\mathfrak{g}", "𝔤"),
+    ],
+)
+def test_a_formula_that_would_not_look_right_stops_the_build(tex, why):
+    with pytest.raises(ValueError, match="formula") as caught:
+        book_math.to_mathml(tex, display=False)
+    assert why in str(caught.value)
 
 
 def test_every_id_stands_once(soup):

@@ -1,9 +1,6 @@
 """Every page works from its own files: over http in light and in dark, and from the disk."""
 
-import time
-
 import pytest
-from book_mathjax import PARTS
 
 FONTS = {".woff", ".woff2", ".ttf", ".otf"}
 PAGE_WEIGHT_LIMIT = 2_500_000  # bytes, uncompressed, without fonts
@@ -40,16 +37,6 @@ def test_nothing_throws(visit):
 @everywhere
 def test_every_formula_is_typeset(visit):
     assert visit.facts["untypeset"] == []
-
-
-@pytest.mark.parametrize("last", ["startup", *PARTS, "output/chtml/fonts/tex"])
-def test_formulas_are_typeset_whichever_part_arrives_last(last, site, site_url, new_page, settle):
-    page = new_page()
-    page.route(f"**/mathjax/{last}.js*", lambda route: (time.sleep(0.4), route.continue_()))
-    chapters = [f for f in site.glob("chapters/*.html") if 'class="math ' in f.read_text("utf-8")]
-    page.goto(f"{site_url}/chapters/{chapters[0].name}")
-    settle(page)
-    assert page.locator("mjx-container").count() == page.locator(".math").count() > 0
 
 
 @everywhere

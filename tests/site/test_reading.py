@@ -1,25 +1,10 @@
-"""What readers do: phone, keyboard, search, dark mode, paper, download, no JavaScript."""
+"""What readers do: keyboard, search, dark mode, paper, download, no JavaScript."""
 
 import pytest
 
 FIRST_PAGE = "chapters/00_start_here.html"
 GROUND = "getComputedStyle(document.body).backgroundColor"
 THEME = "document.documentElement.dataset.theme"
-
-TOO_WIDE = """() => {
-    const scrolls = e => e && e !== document.body
-        && (/auto|scroll/.test(getComputedStyle(e).overflowX) || scrolls(e.parentElement));
-    const parts = '.bd-content *:not(mjx-assistive-mml, mjx-assistive-mml *)';
-    const wide = [...document.querySelectorAll(parts)]
-        .filter(e => e.getBoundingClientRect().right > innerWidth + 1 && !scrolls(e))
-        .map(e => e.outerHTML.slice(0, 120));
-    return document.documentElement.scrollWidth > innerWidth ? ['the page', ...wide] : wide;
-}"""
-
-
-@pytest.mark.opened("phone", of="notebook or sample")
-def test_no_sideways_scrolling_on_a_phone(visit):
-    assert visit.page.evaluate(TOO_WIDE) == []
 
 
 @pytest.mark.parametrize("scheme", ["http", "file"])
