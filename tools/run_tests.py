@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from tools.browser import find_browser
 from tools.build_book import build
-from tools.common import CELL_TIMEOUT, main_guard, run, say
+from tools.common import CELL_TIMEOUT, main_guard, run, say, way_in
 
 PYTHON = [sys.executable, "-m"]
 PYTEST = [*PYTHON, "pytest"]
@@ -125,7 +125,7 @@ def run_steps(steps: list[Step]) -> dict[str, tuple[str, float, str]]:
         if status == 0:
             results[step.name] = ("ok", seconds, "")
         else:
-            again = f"exit status {status}; alone: make test ONLY={step.name}"
+            again = f"exit status {status}; alone: {way_in('test', '', step.name)}"
             results[step.name] = ("FAILED", seconds, again)
         print(f"=== {step.name}: {results[step.name][0]} after {seconds:.1f} s", flush=True)
     return results
