@@ -11,6 +11,7 @@ import pkgutil
 from functools import cache
 from typing import Any
 
+from ..printing import printable
 from .kinds import Array, Choice, Exercise, Function, Number
 
 __all__ = ["Array", "Choice", "Exercise", "Function", "Number", "check", "exercises"]
@@ -59,7 +60,7 @@ def check(label: str, answer: Any = None) -> None:
         raise KeyError(f"label {label!r} is no exercise of this book.{hint}")
     exercise = known[label]
     if answer is None:
-        print(f"Not answered yet. It wants {exercise.expects}, in place of None.")
+        print(printable(f"Not answered yet. It wants {exercise.expects}, in place of None."))
         return
     reason = exercise.judge(answer)
-    print(f"Right. {exercise.right}" if reason is None else f"Not yet. {reason}")
+    print(printable(f"Right. {exercise.right}" if reason is None else f"Not yet. {reason}"))
