@@ -852,10 +852,39 @@ def test_every_step_runs_and_every_failure_is_in_the_summary() -> None:
         "not run",
         "not run",
     ]
-    text = run_tests.summary(results)
+    text = run_tests.summary(results, 1.0)
     assert "2 ok, 1 FAILED, 2 not run" in text
     assert f"alone: {common.way_in('test', '', 'b')}" in text
     assert "needs b" in text
+
+
+def test_step_beside_others_has_begun_before_its_turn_and_is_reported_in_it(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    mark = tmp_path / "begun"
+    code = "import pathlib, sys; pathlib.Path(sys.argv[1]).touch(); print('built √'); sys.exit(3)"
+    command = [sys.executable, "-c", code, str(mark)]
+
+    def wait_for_it() -> int:
+        end = time.monotonic() + 60
+        while not mark.exists() and time.monotonic() < end:
+            time.sleep(0.01)
+        return 0 if mark.exists() else 1
+
+    results = run_tests.run_steps(
+        [
+            run_tests.Step("first", "", wait_for_it),
+            run_tests.Step("book", "", command, beside=True),
+            step("last", 0, "book"),
+        ]
+    )
+    assert {name: verdict for name, (verdict, _, _) in results.items()} == {
+        "first": "ok",
+        "book": "FAILED",
+        "last": "not run",
+    }
+    said = capfd.readouterr().out
+    assert said.index("=== first: ok") < said.index("built √") < said.index("=== book: FAILED")
 
 
 def test_test_run_fails_when_a_step_fails_or_cannot_run(monkeypatch: pytest.MonkeyPatch) -> None:
