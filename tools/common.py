@@ -104,7 +104,7 @@ class Lock:
     def __init__(self, path: Path, who: str) -> None:
         """Take the lock at `path`, waiting for it where somebody has it."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        self.file = path.open("a")
+        self.file = path.open("a", encoding="utf-8")
         if not self._take():
             say(who, "another command, or what a killed one left running, is at work here; waiting")
             while not self._take():
