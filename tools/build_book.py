@@ -37,6 +37,7 @@ INPUTS = [
     "*.md",
     "requirements.txt",  # another version of the theme is another site
     "constraints.txt",
+    "tools/address.py",
     "tools/build_book.py",
     "tools/chapter_map.py",
     "tools/solutions.py",
