@@ -1,4 +1,4 @@
-"""`{worksheets}`: links to every chapter as a worksheet, which is written beside the pages."""
+"""`{worksheets}`: links to every chapter as a worksheet, and to all of them in one folder."""
 
 import sys
 from html import escape
@@ -11,21 +11,29 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from tools import chapter_map, solutions
 
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from book_downloads import zipped
+
 FOLDER = "worksheets"
+ALL = "worksheets.zip"
 
 
 class Worksheets(SphinxDirective):
     """A list of the chapters, each a file to save."""
 
     def run(self):
+        files = {
+            f"{chapter.file}.ipynb": f"{chapter.number} {escape(chapter.title)}"
+            for chapter in chapter_map.load(Path(self.env.srcdir))
+        }
         up = "../" * self.env.docname.count("/")
         items = []
-        for chapter in chapter_map.load(Path(self.env.srcdir)):
-            file = f"{chapter.file}.ipynb"
-            link = (
-                f'<a href="{up}{FOLDER}/{file}" download="{file}">'
-                f"{chapter.number} {escape(chapter.title)}</a>"
-            )
+        for file, words in {
+            ALL: "All, in one folder: so their links to one another work",
+            **files,
+        }.items():
+            link = f'<a href="{up}{FOLDER}/{file}" download="{file}">{words}</a>'
             items.append(nodes.list_item("", nodes.raw("", f"<p>{link}</p>", format="html")))
         return [nodes.bullet_list("", *items, classes=["worksheets"])]
 
@@ -35,8 +43,11 @@ def write_worksheets(app, error):
         return
     folder = Path(app.outdir, FOLDER)
     folder.mkdir(exist_ok=True)
-    for name, text in solutions.worksheets(Path(app.srcdir)).items():
+    sheets = solutions.worksheets(Path(app.srcdir))
+    for name, text in sheets.items():
         (folder / name).write_bytes(text)
+    inside = {f"{FOLDER}/{name}": text for name, text in sheets.items()}
+    (folder / ALL).write_bytes(zipped(inside))
 
 
 def setup(app):

@@ -71,3 +71,13 @@ window.addEventListener("load", () => {
     });
   });
 })();
+
+// From the disk, a browser shows a notebook or Markdown as text, whatever the link says of saving it.
+// A zip it saves; one stands beside each of them (_ext/book_downloads.py).
+document.addEventListener("DOMContentLoaded", () => {
+  if (location.protocol !== "file:") return;
+  for (const link of document.querySelectorAll('a[download$=".ipynb"], a[download$=".md"]')) {
+    link.href += ".zip";
+    link.download += ".zip";
+  }
+});

@@ -26,6 +26,7 @@ from .checks import check_base, check_even_d_model, check_positive_int
 from .input_embedding import InputEmbedding
 from .palette import stylesheet
 from .positional_encoding import PositionalEncoding
+from .printing import prints_anywhere
 from .sinusoids import DEFAULT_BASE, sinusoidal_encoding, wavelengths
 
 MAX_SIDE = 2048
@@ -34,6 +35,7 @@ MAX_VALUES = 1 << 20
 State = dict[str, Any]
 
 
+@prints_anywhere
 class Interactive:
     """What both kinds share: everything shown is a function of one plain dictionary, the state.
 

@@ -14,8 +14,10 @@ import traitlets
 
 from .heatmap import Interactive
 from .palette import stylesheet
+from .printing import prints_anywhere
 
 
+@prints_anywhere
 class LiveHeatmap(anywidget.AnyWidget):
     """The same heatmap as an ipywidget: Python sees every move and can show another state.
 

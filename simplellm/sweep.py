@@ -923,6 +923,8 @@ def _records_of(out: Path | None) -> tuple[list[Record], str]:
 
 if __name__ == "__main__":
     # By its name, so that workers import what they are sent instead of unpacking a copy.
+    from simplellm.printing import print_anywhere
     from simplellm.sweep import main as named_main
 
+    print_anywhere()
     sys.exit(named_main())

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
+from pathlib import Path
 
 # Before torch is imported: two processes with two spinning threads each are many times slower on
 # two cores than two with one, and sums come out in one order.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+import pytest
 from hypothesis import settings
 
 # A shell that runs the tests in the background leaves SIGINT ignored, and what is started from here
@@ -20,3 +22,24 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 # a commit passes or fails for everybody alike.
 settings.register_profile("book", deadline=None, derandomize=True)
 settings.load_profile("book")
+
+# The files whose tests take longest, longest first: two processes that take a file each then end
+# together. The sweep alone takes more than a third of the time of all, with few tests.
+LONGEST = (
+    "test_sweep.py",
+    "test_new_chapter.py",
+    "test_input_embedding.py",
+    "test_notebooks.py",
+    "test_packaging.py",
+    "test_results.py",
+    "test_claims.py",
+    "test_exercises.py",
+    "test_silent_bugs.py",
+)
+ORDER = {name: place for place, name in enumerate(LONGEST)}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the longest files first, and leave the order of the others and within each."""
+    here = Path(__file__).parent
+    items.sort(key=lambda i: ORDER.get(i.path.name, len(ORDER)) if i.path.parent == here else 99)

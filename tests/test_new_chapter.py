@@ -159,7 +159,7 @@ def test_bad_file_name_is_refused_with_an_example(book: Path, name: str) -> None
     with pytest.raises(ValueError, match=r"FILE is .* two digits and lower-case words") as error:
         new_chapter.check(book, name, TITLE)
     assert repr(name) in str(error.value)
-    assert "make chapter FILE=13_my_topic" in str(error.value)
+    assert new_chapter.USAGE in str(error.value)
 
 
 @pytest.mark.parametrize("title", ["", "  ", "two\nlines"])

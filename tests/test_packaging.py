@@ -9,6 +9,7 @@ import sys
 import tarfile
 import tomllib
 import zipfile
+from importlib import metadata
 from itertools import chain
 from pathlib import Path
 
@@ -166,3 +167,32 @@ def test_no_package_is_pinned_twice() -> None:
         for name in pins(file)
     ]
     assert sorted(names) == sorted(set(names))
+
+
+PYTHONS = ("3.11.0", "3.12.0", "3.13.0", "3.14.0")
+
+
+def test_every_pinned_package_takes_every_python_that_the_book_names() -> None:
+    """Debian 12 has Python 3.11.2: "3.11" must hold from its first release on."""
+    from packaging.specifiers import SpecifierSet
+
+    files = ("constraints.txt", "requirements.txt", "requirements-dev.txt")
+    pinned = {name for file in files for name in pins(file)}
+    refused, seen = [], 0
+    for found in metadata.distributions():
+        name = re.sub(r"[-_.]+", "-", found.name).lower()
+        if name in pinned:
+            seen += 1
+            takes = SpecifierSet(found.metadata.get("Requires-Python") or "")
+            refused += [f"{name} wants {takes}" for python in PYTHONS if python not in takes]
+    assert seen > len(pinned) / 2
+    assert refused == []
+
+
+def test_the_pythons_named_are_those_that_are_tested_on_the_code_host() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    named = re.findall(r"Python :: (3\.\d+)", "\n".join(project["classifiers"]))
+    workflow = (ROOT / ".github" / "workflows" / "test.yml").read_text(encoding="utf-8")
+    (matrix,) = re.findall(r"python: \[(.*)\]", workflow)
+    assert re.findall(r"3\.\d+", matrix) == named == [text[:4] for text in PYTHONS]
+    assert project["requires-python"] == f">={named[0]}"

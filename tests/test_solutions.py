@@ -154,12 +154,51 @@ def test_worksheet_asks_everything_and_answers_nothing() -> None:
         "```",
         'check("ex-a", None)',
         "```",
-        solutions.ANSWER,
+        solutions.WRITTEN_ANSWER.split("\n")[-1],
         "## Live lab",
         "print(6)",
     ]
     assert not any(cell.get("outputs") for cell in sheet.cells)
     nbformat.validate(sheet)
+
+
+@pytest.mark.parametrize(
+    ("grade", "kind"),
+    [
+        ("Recall", "markdown"),
+        ("Prove", "markdown"),
+        ("Explore", "markdown"),
+        ("Apply", "code"),
+        ("Build", "code"),
+        ("Mend", "code"),
+    ],
+)
+def test_what_is_told_is_answered_in_text_and_what_is_made_in_code(grade: str, kind: str) -> None:
+    asked = f"```{{exercise-start}} {grade}\n:label: ex-b\n```\n\nWhy?\n\n```{{exercise-end}}\n```"
+    below = worksheet(notebook(new_markdown_cell(asked), new_code_cell("x = 1"))).cells[1]
+    assert below.cell_type == kind
+    assert "Your answer" in below.source
+
+
+def test_exercise_with_a_check_gets_no_second_place_for_its_answer() -> None:
+    sheet = worksheet(chapter())
+    assert sum("Your answer" in cell.source for cell in sheet.cells) == 1
+
+
+LINKS = "See [one](01_a.ipynb#here), [page [2]](reference/b.md#there), [out](https://a.org/c.md)."
+
+
+def test_worksheet_links_to_worksheets_and_to_pages_that_are_public() -> None:
+    one = notebook(new_markdown_cell(LINKS))
+    (cell,) = worksheet(one, "https://a.org/book/", ["01_a"]).cells
+    assert cell.source == LINKS.replace(
+        "(reference/b.md#there)", "(https://a.org/book/chapters/reference/b.html#there)"
+    )
+
+
+def test_worksheet_names_a_page_that_is_not_public_without_a_link() -> None:
+    (cell,) = worksheet(notebook(new_markdown_cell(LINKS)), "", ["01_a"]).cells
+    assert cell.source == LINKS.replace("[page [2]](reference/b.md#there)", "page [2]")
 
 
 def test_worksheet_leaves_the_chapter_as_it_was() -> None:
@@ -189,6 +228,45 @@ def test_no_answer_of_the_book_shows_before_it_is_opened(path: Path) -> None:
 
 def test_every_chapter_has_a_worksheet() -> None:
     assert set(solutions.worksheets(ROOT)) == {path.name for path in CHAPTERS}
+
+
+@pytest.fixture(scope="module")
+def sheets() -> dict[str, NotebookNode]:
+    made = solutions.worksheets(ROOT)
+    return {name: nbformat.reads(text.decode(), as_version=4) for name, text in made.items()}
+
+
+def headings(sheet: NotebookNode) -> set[str]:
+    """The names that JupyterLab gives the headings of a notebook."""
+    text = "\n".join(cell.source for cell in sheet.cells if cell.cell_type == "markdown")
+    return {line.replace(" ", "-") for line in re.findall(r"(?m)^#+ (.+)$", text)}
+
+
+def test_every_link_in_a_worksheet_leads_somewhere(sheets: dict[str, NotebookNode]) -> None:
+    for name, sheet in sheets.items():
+        for cell in sheet.cells:
+            if cell.cell_type != "markdown":
+                continue
+            # also of pictures, definitions and HTML; a place in the page itself begins with #
+            targets = re.findall(r"\]\(([^()\s]+)", cell.source)
+            targets += re.findall(r"(?m)^\[[^\]]+\]:\s*(\S+)", cell.source)
+            targets += re.findall(r"(?:href|src)=[\"']([^\"']+)", cell.source)
+            assert not re.search(r"\{(?:ref|doc|numref|download)\}`", cell.source)
+            for target in targets:
+                path, _, place = target.partition("#")
+                if path and not re.match(r"https?://", path):
+                    assert path in sheets, f"{name}: {target}"
+                    assert not place or place in headings(sheets[path]), f"{name}: {target}"
+
+
+def test_worksheet_does_not_speak_of_solutions_it_has_not(sheets: dict[str, NotebookNode]) -> None:
+    for name, sheet in sheets.items():
+        text = "\n".join(cell.source for cell in sheet.cells if cell.cell_type == "markdown")
+        exercises = text.partition("\n## Exercises\n")[2].partition("\n## ")[0]
+        assert exercises.strip(), name
+        said = re.sub(r"```\{exercise-start\}.*?```\{exercise-end\}", "", exercises, flags=re.S)
+        assert "olution" not in said, name
+        assert "In a notebook," not in said, name
 
 
 def names(cells: list[NotebookNode], kind: type[ast.expr_context]) -> set[str]:

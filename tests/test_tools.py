@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import os
-import shutil
+import platform
 import signal
-import socket
 import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
 
 import nbformat
@@ -21,69 +19,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from tools import browser, build_book, common, refresh, run_tests, setup_env
 
 ROOT = Path(__file__).parent.parent
-MAKE = shutil.which("make")
-needs_make = pytest.mark.skipif(MAKE is None, reason="make is not installed")
-
-
-def run_make(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
-    # Without what an outer make hands down, or the inner one would take its job server.
-    environment = {k: v for k, v in os.environ.items() if not k.startswith(("MAKE", "MFLAGS"))}
-    return subprocess.run(
-        ["make", *arguments], cwd=cwd, env=environment, capture_output=True, text=True, check=False
-    )
-
-
-# ---- make ----------------------------------------------------------------------------------------
-
-
-@needs_make
-def test_make_alone_lists_every_target() -> None:
-    listed = run_make().stdout
-    for target in "setup serve book lab refresh test bench clean".split():
-        assert f"make {target} " in listed
-
-
-@needs_make
-@pytest.mark.parametrize("target", ["setup", "serve", "test"])
-def test_too_old_python_is_named_with_the_way_out(tmp_path: Path, target: str) -> None:
-    old = tmp_path / "python3.9"
-    old.write_text(
-        f'#!/bin/sh\nexec "{sys.executable}" -c \'import runpy, sys\n'
-        'sys.version_info = (3, 9, 18, "final", 0)\n'
-        "sys.argv = sys.argv[1:]\n"
-        'runpy.run_path(sys.argv[0], run_name="__main__")\' "$@"\n'
-    )
-    old.chmod(0o755)
-    done = run_make(target, f"PYTHON={old}")
-    assert done.returncode != 0
-    assert "Python 3.9 " in done.stderr
-    assert "is too old: the book needs Python 3.11 or newer" in done.stderr
-    assert "PYTHON=python3.12" in done.stderr
-
-
-@needs_make
-def test_missing_python_is_named_with_the_way_out() -> None:
-    done = run_make("setup", "PYTHON=python-of-nobody")
-    assert done.returncode != 0
-    assert "python-of-nobody was not found. Install Python 3.11 or newer" in done.stdout
-    assert "PYTHON=" in done.stdout
-
-
-@pytest.fixture
-def busy_port() -> Iterator[int]:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        yield taken.getsockname()[1]
-
-
-@needs_make
-def test_busy_port_is_named_before_anything_is_built(busy_port: int) -> None:
-    done = run_make("serve", f"PORT={busy_port}", f"PYTHON={sys.executable}")
-    assert done.returncode != 0
-    assert f"Port {busy_port} is in use" in done.stderr
-    assert "make serve PORT=" in done.stderr
-    assert "[setup]" not in done.stdout
+on_posix = pytest.mark.skipif(os.name != "posix", reason="signals and locks of POSIX")
 
 
 # ---- setup ---------------------------------------------------------------------------------------
@@ -102,6 +38,13 @@ def environment(tmp_path: Path) -> tuple[Path, Path]:
 
 def test_setup_does_nothing_twice(environment: tuple[Path, Path]) -> None:
     assert setup_env.plan(*environment, "key", "3.11")[0] == "nothing"
+
+
+def test_setup_keeps_an_environment_of_another_python_that_nobody_asked_to_change(
+    environment: tuple[Path, Path],
+) -> None:
+    assert setup_env.plan(*environment, "key", "")[0] == "nothing"
+    assert setup_env.plan(*environment, "another key", "")[0] == "update"
 
 
 def test_setup_updates_when_a_requirement_changed(environment: tuple[Path, Path]) -> None:
@@ -146,7 +89,8 @@ def test_somebody_elses_environment_is_never_thrown_away(environment: tuple[Path
     [
         ("WARNING: Retrying (Retry(total=4, ...)) after connection broken by ...", "network"),
         ("ERROR: Could not install: [Errno 28] No space left on device", "disk is full"),
-        ("ERROR: No matching distribution found for torch==2.13.0", "PYTHON="),
+        ("ERROR: No matching distribution found for torch==2.13.0", platform.machine()),
+        ("ERROR: No matching distribution found for torch==2.13.0", "python3.12"),
         ("ERROR: something nobody thought of", "stand above"),
     ],
 )
@@ -191,6 +135,7 @@ def test_digest_sees_contents_names_and_new_files(tmp_path: Path) -> None:
     assert common.digest(tmp_path, ["chapters", "*.bib"]) in seen
 
 
+@on_posix
 def test_second_make_waits_for_what_a_killed_one_left_running(tmp_path: Path) -> None:
     """The lock lives in the children: pip goes on when make is killed, and must be waited for."""
     start = time.monotonic()
@@ -262,6 +207,7 @@ def test_failed_build_fails_again_until_it_is_mended(small_book: Path) -> None:
     assert not (small_book / "_build" / "html" / "half.html").exists()
 
 
+@on_posix
 def test_killed_build_is_not_taken_for_a_finished_one(small_book: Path) -> None:
     assert build_small(small_book) == 0
     (small_book / "chapters" / "a.md").write_text("better")
@@ -287,6 +233,7 @@ def test_killed_build_is_not_taken_for_a_finished_one(small_book: Path) -> None:
 # ---- serve ---------------------------------------------------------------------------------------
 
 
+@on_posix
 def test_served_book_is_read_on_this_machine_and_never_from_a_cache(tmp_path: Path) -> None:
     (tmp_path / "index.html").write_text("a page")
     (tmp_path / "a.js").write_text("1")
@@ -322,14 +269,15 @@ def test_served_book_is_read_on_this_machine_and_never_from_a_cache(tmp_path: Pa
 @pytest.mark.parametrize("port", ["abc", "-1", "65536", "80.5", ""])
 def test_port_that_is_none_is_named(port: str) -> None:
     done = subprocess.run(
-        [sys.executable, "tools/serve.py", "--check", "--", port],
+        [sys.executable, "tools/book.py", "serve", f"--port={port}"],
         cwd=ROOT,
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.returncode != 0
-    assert f"PORT={port} is not a port" in done.stderr
+    assert f"{port!r} is not a port" in done.stderr
+    assert "[setup]" not in done.stdout
 
 
 def test_serving_without_a_book_says_how_to_build_one(tmp_path: Path) -> None:
@@ -341,7 +289,7 @@ def test_serving_without_a_book_says_how_to_build_one(tmp_path: Path) -> None:
         check=False,
     )
     assert done.returncode != 0
-    assert "make book" in done.stderr
+    assert common.way_in("book") in done.stderr
 
 
 # ---- refresh -------------------------------------------------------------------------------------
@@ -442,6 +390,29 @@ def test_write_that_fails_leaves_the_old_file(
 # ---- test ----------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(
+    ("level", "words"),
+    [
+        ("1", ["make serve PORT=8001", "make test ONLY=unit", "make book"]),
+        (
+            "",
+            [
+                "python tools/book.py serve --port 8001",
+                "python tools/book.py test unit",
+                "python tools/book.py book",
+            ],
+        ),
+    ],
+    ids=["make", "book.py"],
+)
+def test_way_out_is_told_in_the_words_of_the_way_in(
+    monkeypatch: pytest.MonkeyPatch, level: str, words: list[str]
+) -> None:
+    monkeypatch.setenv("MAKELEVEL", level)
+    told = [("serve", "port", "8001"), ("test", "", "unit"), ("book",)]
+    assert [common.way_in(*one) for one in told] == words
+
+
 def step(name: str, status: int, *needs: str) -> run_tests.Step:
     return run_tests.Step(name, "", lambda: status, needs)
 
@@ -457,10 +428,39 @@ def test_every_step_runs_and_every_failure_is_in_the_summary() -> None:
         "not run",
         "not run",
     ]
-    text = run_tests.summary(results)
+    text = run_tests.summary(results, 1.0)
     assert "2 ok, 1 FAILED, 2 not run" in text
-    assert "alone: make test ONLY=b" in text
+    assert f"alone: {common.way_in('test', '', 'b')}" in text
     assert "needs b" in text
+
+
+def test_step_beside_others_has_begun_before_its_turn_and_is_reported_in_it(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    mark = tmp_path / "begun"
+    code = "import pathlib, sys; pathlib.Path(sys.argv[1]).touch(); print('built √'); sys.exit(3)"
+    command = [sys.executable, "-c", code, str(mark)]
+
+    def wait_for_it() -> int:
+        end = time.monotonic() + 60
+        while not mark.exists() and time.monotonic() < end:
+            time.sleep(0.01)
+        return 0 if mark.exists() else 1
+
+    results = run_tests.run_steps(
+        [
+            run_tests.Step("first", "", wait_for_it),
+            run_tests.Step("book", "", command, beside=True),
+            step("last", 0, "book"),
+        ]
+    )
+    assert {name: verdict for name, (verdict, _, _) in results.items()} == {
+        "first": "ok",
+        "book": "FAILED",
+        "last": "not run",
+    }
+    said = capfd.readouterr().out
+    assert said.index("=== first: ok") < said.index("built √") < said.index("=== book: FAILED")
 
 
 def test_test_run_fails_when_a_step_fails_or_cannot_run(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -502,6 +502,18 @@ def test_chosen_browser_comes_before_the_one_on_path(
     monkeypatch.setenv("CHROMIUM", str(tmp_path / "nobody"))
     with pytest.raises(RuntimeError, match="CHROMIUM="):
         browser.find_browser()
+
+
+def test_browser_is_found_where_windows_installers_put_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chrome = tmp_path / "Program Files" / "Google" / "Chrome" / "Application" / "chrome.exe"
+    chrome.parent.mkdir(parents=True)
+    chrome.touch(mode=0o755)
+    monkeypatch.setenv("PATH", str(tmp_path / "nothing"))
+    monkeypatch.delenv("CHROMIUM", raising=False)
+    monkeypatch.setenv("ProgramFiles", str(tmp_path / "Program Files"))
+    assert Path(browser.find_browser()) == chrome
 
 
 def test_missing_browser_says_how_to_get_one(

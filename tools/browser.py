@@ -15,12 +15,25 @@ if TYPE_CHECKING:  # whoever only looks for a browser needs no Playwright
 # Names under which Debian, Fedora, Arch, Google and Homebrew put the same browser on PATH.
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 
+# Where their installers put it on systems that do not add it to PATH, below a folder of the
+# environment or from the root.
+PLACES = (
+    ("ProgramFiles", "Google/Chrome/Application/chrome.exe"),
+    ("ProgramFiles(x86)", "Google/Chrome/Application/chrome.exe"),
+    ("LocalAppData", "Google/Chrome/Application/chrome.exe"),
+    ("LocalAppData", "Chromium/Application/chrome.exe"),
+    ("ProgramFiles(x86)", "Microsoft/Edge/Application/msedge.exe"),
+    ("", "/Applications/Chromium.app/Contents/MacOS/Chromium"),
+    ("", "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome"),
+)
+
 HOW_TO_GET_ONE = """\
 No Chromium was found, and the browser tests need one.
   Debian, Ubuntu:  sudo apt-get install chromium      (as root, `make test` does this itself)
   Fedora:          sudo dnf install chromium
   macOS:           brew install --cask chromium
-  anywhere:        CHROMIUM=/path/to/chromium make test"""
+  Windows:         Chrome and Edge are found where their installers put them
+  anywhere:        the environment variable CHROMIUM=/path/to/chromium"""
 
 # A browser under test should talk to the page and to nobody else: every switch here turns off
 # something that would otherwise look up a host or wait for a network.
@@ -39,7 +52,7 @@ if hasattr(os, "geteuid") and os.geteuid() == 0:
 
 
 def find_browser() -> str:
-    """Return the path of a Chromium: `$CHROMIUM` first, then the usual names on PATH.
+    """Return the path of a Chromium: `$CHROMIUM` first, then the usual names on PATH, then places.
 
     Raises:
         RuntimeError: there is none; the message says how to get one.
@@ -57,6 +70,11 @@ def find_browser() -> str:
         found = shutil.which(name)
         if found:
             return found
+    for folder, place in PLACES:
+        if not folder or os.environ.get(folder):
+            found = shutil.which(os.path.join(os.environ.get(folder, ""), place))
+            if found:
+                return found
     raise RuntimeError(HOW_TO_GET_ONE)
 
 

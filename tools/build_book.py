@@ -37,13 +37,16 @@ INPUTS = [
     "*.md",
     "requirements.txt",  # another version of the theme is another site
     "constraints.txt",
+    "tools/address.py",
     "tools/build_book.py",
     "tools/chapter_map.py",
     "tools/solutions.py",
 ]
 
 # -W -n: a warning or an unresolved reference is an error; --keep-going: show all of them at once.
-BUILD = ["jupyter-book", "build", ".", "-W", "-n", "--keep-going", "-q"]
+# Not by its script: where that stands, and what it is called, differs between systems.
+JUPYTER_BOOK = "from jupyter_book.cli.main import main; main(prog_name='jupyter-book')"
+BUILD = ["-c", JUPYTER_BOOK, "build", ".", "-W", "-n", "--keep-going", "-q"]
 
 
 def build(root: Path = ROOT, command: list[str] | None = None) -> int:
@@ -61,7 +64,7 @@ def build(root: Path = ROOT, command: list[str] | None = None) -> int:
         for old in ("html", ".doctrees", "jupyter_execute"):
             shutil.rmtree(out / old, ignore_errors=True)
         if command is None:
-            command = [str(Path(sys.executable).with_name(BUILD[0])), *BUILD[1:]]
+            command = [sys.executable, *BUILD]
         status = run(command, cwd=root, lock=lock)
         if status == 0 and not (out / "html" / "index.html").is_file():
             say("book", "the build ended well but made no _build/html/index.html")

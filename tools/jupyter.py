@@ -6,6 +6,7 @@ settings, its home. So nothing is saved back, and nothing of the user's own set-
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -18,7 +19,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tools.common import ROOT
+from tools.common import ROOT, WINDOWS
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -89,7 +90,7 @@ def serve(host: str, folder: Path, notebooks: list[Path]) -> Iterator[str]:
         file.write_text(json.dumps(values), encoding="utf-8")
     own = ("JUPYTER", "IPYTHON", "XDG_", "MPL")
     environment = {k: v for k, v in os.environ.items() if not k.startswith(own)} | {
-        "HOME": str(folder / "home"),
+        "USERPROFILE" if WINDOWS else "HOME": str(folder / "home"),
         "JUPYTER_CONFIG_DIR": str(folder / "config"),
         "JUPYTER_DATA_DIR": str(folder / "data"),  # which notebooks are trusted stands here
         "JUPYTER_RUNTIME_DIR": str(folder / "runtime"),
@@ -114,12 +115,12 @@ def serve(host: str, folder: Path, notebooks: list[Path]) -> Iterator[str]:
 def _address(server: subprocess.Popen[bytes], folder: Path, host: str) -> str:
     """Wait for a server to write down where it listens."""
     deadline = time.monotonic() + START
-    note = folder / "runtime" / f"jpserver-{server.pid}.json"
     while time.monotonic() < deadline and server.poll() is None:
-        try:
-            return json.loads(note.read_text(encoding="utf-8"))["url"]
-        except (OSError, ValueError):  # not written yet, or not to its end
-            time.sleep(0.1)
+        # Its name holds the server's process id, which on Windows is not that of what we started.
+        for note in (folder / "runtime").glob("jpserver-*.json"):
+            with contextlib.suppress(OSError, ValueError):  # not written to its end
+                return json.loads(note.read_text(encoding="utf-8"))["url"]
+        time.sleep(0.1)
     log = (folder / "server.log").read_text("utf-8")[-3000:]
     raise RuntimeError(f"the {host} server did not start:\n{log}")
 
@@ -130,7 +131,10 @@ def _end(server: subprocess.Popen[bytes]) -> None:
     try:
         server.wait(10)
     except subprocess.TimeoutExpired:
-        os.killpg(server.pid, signal.SIGKILL)
+        if WINDOWS:
+            server.kill()
+        else:
+            os.killpg(server.pid, signal.SIGKILL)
         server.wait()
 
 

@@ -11,6 +11,7 @@ With the page comes the module that judges the answers to its exercises.
 # ruff: noqa: E501 (a paragraph of a notebook is one line)
 from __future__ import annotations
 
+import os
 import re
 import sys
 from pathlib import Path
@@ -22,9 +23,13 @@ import nbformat
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from tools.common import ROOT, main_guard, run, say, write_atomically
+from tools.common import ROOT, main_guard, run, say, way_in, write_atomically
 
-USAGE = 'make chapter FILE=13_my_topic TITLE="My topic"'
+USAGE = (
+    'make chapter FILE=13_my_topic TITLE="My topic"'
+    if os.environ.get("MAKELEVEL")
+    else 'python tools/book.py chapter 13_my_topic "My topic"'
+)
 NAME = re.compile(r"(?P<number>\d\d)_(?P<words>[a-z][a-z0-9]*(?:_[a-z0-9]+)*)")
 IN_CONTENTS = re.compile(r"(?P<indent>\s*)- file: chapters/(?P<number>\d\d)_")
 IN_MAP = re.compile(r"^- file: (?P<number>\d\d)_", re.MULTILINE)
@@ -628,7 +633,7 @@ def create(root: Path, name: str, title: str) -> int:
             "the page breaks the rules above; is there a number in the title, or is it very long?",
         )
         return 1
-    say("chapter", "next: make lab, and fill it as CONTRIBUTING.md says")
+    say("chapter", f"next: {way_in('lab')}, and fill it as CONTRIBUTING.md says")
     return 0
 
 

@@ -15,6 +15,7 @@ import itertools
 import re
 import sys
 import tokenize
+import warnings
 from collections.abc import Callable, Iterator
 from html.parser import HTMLParser
 from pathlib import Path
@@ -23,8 +24,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import nbformat
 from nbformat import NotebookNode
+from nbval.plugin import find_comment_markers, find_metadata_tags
 
-from tools import install_cell, solutions
+from tools import install_cell, redrawing, solutions
 from tools.address import read_address
 from tools.common import ROOT
 from tools.prose_numbers import evidence_of, unsupported
@@ -45,6 +47,13 @@ def code_cells(notebook: NotebookNode) -> Iterator[tuple[int, NotebookNode]]:
 def tags(cell: NotebookNode) -> set[str]:
     """Return a cell's tags."""
     return set(cell.metadata.get("tags", []))
+
+
+def told_to_nbval(cell: NotebookNode) -> dict[str, bool]:
+    """Return what a cell's tags and comments ask of nbval, as nbval itself reads them."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # two that say the same
+        return dict(find_metadata_tags(cell.metadata)) | dict(find_comment_markers(cell.source))
 
 
 def outputs(notebook: NotebookNode, kind: str) -> Iterator[tuple[int, str]]:
@@ -69,7 +78,7 @@ def printed(output: NotebookNode) -> str:
 def executed(notebook: NotebookNode) -> list[str]:
     """Every code cell was executed, from the first to the last in one go.
 
-    nbval compares nothing where the count is null, and passes.
+    nbval compares nothing where the count is null and no output is stored, and passes.
     """
     problems = []
     for place, (number, cell) in enumerate(code_cells(notebook), 1):
@@ -87,8 +96,7 @@ def checked(notebook: NotebookNode) -> list[str]:
     """No cell is taken out of the checks: skipping one is not ignoring its output."""
     problems = []
     for number, cell in code_cells(notebook):
-        skipping = tags(cell) & {"nbval-skip", "skip-execution"}
-        if skipping or re.search(r"(?m)^\s*#+\s*NBVAL_SKIP\s*$", cell.source):
+        if "skip-execution" in tags(cell) or told_to_nbval(cell).get("skip"):
             problems.append(
                 f"cell {number} is skipped by nbval; tag it nbval-ignore-output at most"
             )
@@ -100,11 +108,11 @@ def no_errors(notebook: NotebookNode) -> list[str]:
     problems = []
     for number, cell in code_cells(notebook):
         errors = [output for output in cell.outputs if output.output_type == "error"]
-        expected = "raises-exception" in tags(cell)
+        expected = told_to_nbval(cell).get("check_exception")
         if errors and not expected:
             problems.append(f"cell {number} shows {errors[0].ename}: {errors[0].evalue}")
         if expected and not errors:
-            problems.append(f"cell {number} is tagged raises-exception and raises nothing")
+            problems.append(f"cell {number} announces an exception and raises nothing")
     return problems
 
 
@@ -280,15 +288,12 @@ def no_addresses(notebook: NotebookNode) -> list[str]:
 
 def no_unstable_calls(notebook: NotebookNode) -> list[str]:
     """Nothing redraws its output: such a cell never gives the same outputs twice."""
-    unstable = re.compile(
-        r"\bclear_output\s*\(|\bupdate_display\s*\(|\.update\(\s*display"
-        r"|^\s*from tqdm import|^\s*import tqdm\s*$",
-        re.MULTILINE,
-    )
+    cells = list(code_cells(notebook))
+    found = redrawing.find([cell.source for _, cell in cells])
     return [
-        f"cell {number} redraws its output ({match.group().strip()}); see tqdm.auto, widgets.Image"
-        for number, cell in code_cells(notebook)
-        if (match := unstable.search(cell.source))
+        f"cell {number} redraws its output ({what}); see tqdm.auto, widgets.Image"
+        for (number, _), what in zip(cells, found, strict=True)
+        if what
     ]
 
 

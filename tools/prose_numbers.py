@@ -53,12 +53,15 @@ EXEMPT = [
     for pattern in (
         r"<!--.*?-->",
         r"(?m)^%.*$",  # a MyST comment
-        r"(?m)^\s*\[[^\]\n]+\]:\s.*$",  # a link's definition
+        # a link's definition: an address, perhaps a title, and nothing more
+        r"(?m)^\s*\[(?!\^)[^\]\n]+\]:[ \t]*\S+(?:[ \t]+(?:\"[^\"\n]*\"|'[^'\n]*'))?[ \t]*$",
+        r"\[\^[^\]\s]+\]:?",  # the name of a footnote; what it says is a claim like any other
         r"(?m)^\([\w:.-]+\)=\s*$",  # a target
         r"\{(?:cite|ref|doc|numref|eq|download|term|glue|prf|py|class|func|meth|mod|attr|any)"
         r"[\w:-]*\}`[^`]*`",
         r"<https?://[^>]*>|\bhttps?://[^\s)>\]]+",
-        r"(?<=\])\([^()\s]*(?:\([^()]*\)[^()\s]*)*(?:\s+\"[^\"]*\")?\)",  # the address of a link
+        # the address of a link, and not its title, which shows under the mouse
+        r"(?<=\])\([^()\s]*(?:\([^()]*\)[^()\s]*)*(?=\)|\s+[\"'])",
         r"(?<=\])\[[^\]]*\]",  # the name of a link
         r"\barXiv:\s?\d+\.\d+(?:v\d+)?|\bdoi:\s?\S+",
         # Vaswani et al. (2017, section 3.4) · Vaswani et al. 2017 · Vaswani (2017) · (Press, 2022)

@@ -3,29 +3,34 @@
     python tools/run_tests.py [STEP,STEP ...]        (without names: all)
 
 A failed step does not stop the others, so one run shows everything there is to mend. The exit
-status is 0 only when every step that was asked for ran and passed.
+status is 0 only when every step that was asked for ran and passed. A step that keeps one core busy
+and needs no other is started first, beside the others, and reported in its turn.
 """
 
 from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from tools.browser import find_browser
-from tools.build_book import build
-from tools.common import CELL_TIMEOUT, main_guard, run, say
+from tools.common import CELL_TIMEOUT, ROOT, main_guard, run, say, way_in
 
 PYTHON = [sys.executable, "-m"]
 PYTEST = [*PYTHON, "pytest"]
-# Two processes, a whole file in each: a notebook's cells share one kernel.
+# Two processes, a whole file in each: a notebook's cells share one kernel, a file's tests what is
+# made once for it. The files with most tests come first,
 PARALLEL = ["-n", "2", "--dist", "loadfile"]
+# or they come in the order in which tests/conftest.py puts them: those that take longest first.
+LONGEST_FIRST = [*PARALLEL, "--no-loadscope-reorder"]
 # Two processes, whole groups in each: the tests of one opened page share it (tools/groups.py).
 BY_PAGE = ["-n", "2"]
 NBVAL = [
@@ -45,6 +50,7 @@ class Step:
     what: str
     how: list[str] | Callable[[], int]
     needs: tuple[str, ...] = ()  # steps without which this one means nothing
+    beside: bool = False  # a command to start at once, while the steps before it run
 
 
 def have_browser() -> int:
@@ -86,7 +92,7 @@ STEPS = [
             "tests",
             "--ignore=tests/site",
             "--ignore=tests/live",
-            *PARALLEL,
+            *LONGEST_FIRST,
         ],
     ),
     Step(
@@ -100,7 +106,12 @@ STEPS = [
         [*PYTEST, "tests/live", *BY_PAGE],
         needs=("chromium",),
     ),
-    Step("book", "the site, every warning an error", build),
+    Step(
+        "book",
+        "the site, every warning an error",
+        [sys.executable, "tools/build_book.py"],
+        beside=True,
+    ),
     Step(
         "browser",
         "the built site in a real browser",
@@ -110,34 +121,59 @@ STEPS = [
 ]
 
 
+def aside(command: list[str]) -> tuple[int, float, str]:
+    """Run a command without showing anything; return its status, its seconds and what it said."""
+    start = time.monotonic()
+    done = subprocess.run(
+        command,
+        cwd=ROOT,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+        errors="replace",
+        check=False,
+    )
+    return done.returncode, time.monotonic() - start, done.stdout
+
+
 def run_steps(steps: list[Step]) -> dict[str, tuple[str, float, str]]:
     """Run the steps in order; return for each (verdict, seconds, a word on it)."""
     results: dict[str, tuple[str, float, str]] = {}
-    for number, step in enumerate(steps, 1):
-        missing = [name for name in step.needs if results.get(name, ("ok",))[0] != "ok"]
-        if missing:
-            results[step.name] = ("not run", 0.0, f"needs {' and '.join(missing)}")
-            continue
-        print(f"\n=== {number}/{len(steps)} {step.name}: {step.what}", flush=True)
-        start = time.monotonic()
-        status = step.how() if callable(step.how) else run(step.how)
-        seconds = time.monotonic() - start
-        if status == 0:
-            results[step.name] = ("ok", seconds, "")
-        else:
-            again = f"exit status {status}; alone: make test ONLY={step.name}"
-            results[step.name] = ("FAILED", seconds, again)
-        print(f"=== {step.name}: {results[step.name][0]} after {seconds:.1f} s", flush=True)
+    with ThreadPoolExecutor() as threads:
+        started = {
+            step.name: threads.submit(aside, step.how)
+            for step in steps
+            if step.beside and not callable(step.how)
+        }
+        for number, step in enumerate(steps, 1):
+            missing = [name for name in step.needs if results.get(name, ("ok",))[0] != "ok"]
+            if missing:
+                results[step.name] = ("not run", 0.0, f"needs {' and '.join(missing)}")
+                continue
+            print(f"\n=== {number}/{len(steps)} {step.name}: {step.what}", flush=True)
+            if step.name in started:
+                status, seconds, said = started[step.name].result()
+                print(said, end="", flush=True)
+            else:
+                start = time.monotonic()
+                status = step.how() if callable(step.how) else run(step.how)
+                seconds = time.monotonic() - start
+            if status == 0:
+                results[step.name] = ("ok", seconds, "")
+            else:
+                again = f"exit status {status}; alone: {way_in('test', '', step.name)}"
+                results[step.name] = ("FAILED", seconds, again)
+            print(f"=== {step.name}: {results[step.name][0]} after {seconds:.1f} s", flush=True)
     return results
 
 
-def summary(results: dict[str, tuple[str, float, str]]) -> str:
-    """Tabulate what `run_steps` returned."""
+def summary(results: dict[str, tuple[str, float, str]], total: float) -> str:
+    """Tabulate what `run_steps` returned after `total` seconds (less than all steps together)."""
     lines = ["", "=== summary"]
     for name, (verdict, seconds, word) in results.items():
         lines.append(f"  {verdict:8}{name:10}{seconds:8.1f} s  {word}".rstrip())
     verdicts = [verdict for verdict, _, _ in results.values()]
-    total = sum(seconds for _, seconds, _ in results.values())
     counts = ", ".join(
         f"{verdicts.count(kind)} {kind}" for kind in ("ok", "FAILED", "not run") if kind in verdicts
     )
@@ -158,8 +194,9 @@ def choose(names: list[str]) -> list[Step]:
 
 def main() -> int:
     """Run the steps named on the command line, or all."""
+    start = time.monotonic()
     results = run_steps(choose(sys.argv[1:]))
-    print(summary(results), flush=True)
+    print(summary(results, time.monotonic() - start), flush=True)
     return 0 if all(verdict == "ok" for verdict, _, _ in results.values()) else 1
 
 

@@ -1,7 +1,4 @@
-"""Serve the built book on this machine alone: python tools/serve.py [--check] [PORT].
-
---check only asks whether the port is free, so that `make serve` can say so before it builds.
-"""
+"""Serve the built book on this machine alone: python tools/serve.py [--folder FOLDER] [PORT]."""
 
 from __future__ import annotations
 
@@ -14,8 +11,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from tools.common import ROOT, main_guard
+from tools.common import ROOT, WINDOWS, main_guard, way_in
 
+FOLDER = ROOT / "_build" / "html"
 HOST = "127.0.0.1"  # a book under construction is nobody else's business
 
 
@@ -41,19 +39,26 @@ class Handler(SimpleHTTPRequestHandler):
             super().log_request(code, size)
 
 
+class Server(ThreadingHTTPServer):
+    """Takes a port that is free, and no other."""
+
+    # On Windows the option means "though somebody else has it"; elsewhere, "though I just had it".
+    allow_reuse_address = not WINDOWS
+
+
 def port_number(text: str) -> int:
     """Read a port from the command line."""
     if text.isdecimal() and int(text) < 65536:
         return int(text)
     raise SystemExit(
-        f"PORT={text} is not a port: give a number from 1024 to 65535, or 0 for any free one."
+        f"{text!r} is not a port: give a number from 1024 to 65535, or 0 for any free one."
     )
 
 
-def open_server(port: int, folder: Path) -> ThreadingHTTPServer:
+def open_server(port: int, folder: Path) -> Server:
     """Bind the port, or end with a message that names the way out."""
     try:
-        return ThreadingHTTPServer((HOST, port), partial(Handler, directory=str(folder)))
+        return Server((HOST, port), partial(Handler, directory=str(folder)))
     except OSError as error:
         if error.errno not in (errno.EADDRINUSE, errno.EACCES):
             raise
@@ -61,28 +66,35 @@ def open_server(port: int, folder: Path) -> ThreadingHTTPServer:
         other = port + 1 if 1024 <= port < 65535 else 8001
         raise SystemExit(
             f"Port {port} is {why} on this machine.\n"
-            f"Choose another: make serve PORT={other}   (PORT=0 takes any free one)"
+            f"Choose another: {way_in('serve', 'port', str(other))}   (0 takes any free one)"
         ) from None
 
 
-def main() -> int:
+def see_port(port: int, folder: Path = FOLDER) -> None:
+    """End with a message where the port is not free, before anything is built for it."""
+    open_server(port, folder).server_close()
+
+
+def serve(port: int, folder: Path = FOLDER) -> int:
     """Serve until interrupted."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("port", nargs="?", default="8000")
-    parser.add_argument("--check", action="store_true")
-    parser.add_argument("--folder", type=Path, default=ROOT / "_build" / "html")
-    arguments = parser.parse_args()
-    with open_server(port_number(arguments.port), arguments.folder) as server:
-        if arguments.check:
-            return 0
-        if not (arguments.folder / "index.html").is_file():
-            raise SystemExit(f"There is no book in {arguments.folder} yet: make book")
+    with open_server(port, folder) as server:
+        if not (folder / "index.html").is_file():
+            raise SystemExit(f"There is no book in {folder} yet: {way_in('book')}")
         print(f"The book is at http://{HOST}:{server.server_port}/  (Ctrl-C ends it)", flush=True)
         try:
             server.serve_forever()
         except KeyboardInterrupt:
             print("\nstopped", flush=True)
     return 0
+
+
+def main() -> int:
+    """Serve what the command line says."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("port", nargs="?", default="8000")
+    parser.add_argument("--folder", type=Path, default=FOLDER)
+    arguments = parser.parse_args()
+    return serve(port_number(arguments.port), arguments.folder)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ last and names what was installed, so that a second call has nothing to do.
 """
 
 import os
+import platform
 import shutil
 import subprocess
 import sys
@@ -17,14 +18,17 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from tools import python_version  # noqa: F401 (first: what follows needs Python 3.11)
 from tools.common import (
     ROOT,
+    WINDOWS,
     Lock,
     digest,
     locked,
     main_guard,
+    python_in,
     read_stamp,
     run,
     say,
     seconds_since,
+    way_in,
     write_atomically,
 )
 
@@ -33,7 +37,7 @@ INPUTS = ["requirements.txt", "requirements-dev.txt", "constraints.txt", "pyproj
 
 def python_of(venv: Path) -> str:
     """Return "3.11" for an environment made with Python 3.11, "" for one that does not run."""
-    if not os.access(venv / "bin" / "python", os.X_OK):  # also false for a dangling link
+    if not os.access(python_in(venv), os.X_OK):  # also false for a dangling link
         return ""
     for line in read_stamp(venv / "pyvenv.cfg").splitlines():
         name, _, value = line.partition("=")
@@ -45,6 +49,8 @@ def python_of(venv: Path) -> str:
 def plan(venv: Path, marker: Path, key: str, python: str) -> tuple[str, str]:
     """Decide what is to be done: (action, why), the action nothing, update, create or refuse.
 
+    `python` is the version asked for, "" where any will do that is there.
+
     `create` throws away what stands in `venv`. That is done to an environment we made, or one that
     cannot run; one that somebody else made (it has no stamp) is only ever added to.
     """
@@ -55,14 +61,17 @@ def plan(venv: Path, marker: Path, key: str, python: str) -> tuple[str, str]:
     if not python_of(venv):
         return "create", "the one here does not run"
     stamp = read_stamp(venv / ".stamp")
-    if python_of(venv) != python:
+    if python and python_of(venv) != python:
         why = f"the one here has Python {python_of(venv)}, you chose {python}"
         return "create" if stamp else "refuse", why
     if stamp.partition(" ")[2] not in ("", str(venv)):
         return "create", "this folder was moved, and an environment cannot move with it"
     if stamp == f"{key} {venv}":
         return "nothing", "it is up to date"
-    return "update", "what it should hold has changed" if stamp else "it was not made by make"
+    return (
+        "update",
+        "what it should hold has changed" if stamp else "it was not made by this set-up",
+    )
 
 
 def explain(pip_errors: str) -> str:
@@ -76,14 +85,16 @@ def explain(pip_errors: str) -> str:
     if "no matching distribution found for torch" in low:
         return (
             f"There is no such PyTorch for Python {sys.version_info[0]}.{sys.version_info[1]} on "
-            "this machine. Name another Python: make ... PYTHON=python3.12"
+            f"this machine ({platform.system()} {platform.machine()}); it comes for Linux, for "
+            "Windows on Intel and AMD, and for Macs with Apple's own chips.\nIf yours is one of "
+            f"these, name another Python: {way_in('...', 'python', 'python3.12')}"
         )
     return "pip's own words stand above."
 
 
 def pip_install(venv: Path, lock: Lock, *arguments: str) -> None:
     """Run pip in the environment; on failure stop with its words and what they mean."""
-    command = [str(venv / "bin" / "python"), "-m", "pip", "install", "--no-input"]
+    command = [str(python_in(venv)), "-m", "pip", "install", "--no-input"]
     command += ["--disable-pip-version-check", *arguments]
     if not sys.stdout.isatty():
         command.append("--quiet")  # a log needs no progress bars; errors still show
@@ -93,9 +104,9 @@ def pip_install(venv: Path, lock: Lock, *arguments: str) -> None:
         cwd=ROOT,
         stdin=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
-        text=True,
+        encoding="utf-8",
         errors="replace",
-        pass_fds=(lock.file.fileno(),),
+        **lock.to_child,
     ) as pip:
         assert pip.stderr is not None
         for line in pip.stderr:
@@ -129,21 +140,33 @@ def install(venv: Path, lock: Lock) -> None:
     pip_install(venv, lock, "--no-deps", "--no-build-isolation", "-e", ".")
 
 
-def main(root: Path = ROOT) -> int:
-    """Bring .venv up to date, doing nothing where it is."""
+def main(root: Path = ROOT, *, chosen: bool = False) -> int:
+    """Bring .venv up to date, doing nothing where it is.
+
+    Args:
+        root: The folder of the book.
+        chosen: Whether this Python was asked for; else an environment of another one will do.
+    """
     venv, marker = root / ".venv", root / ".make" / "setup.running"
-    python = f"{sys.version_info[0]}.{sys.version_info[1]}"
+    here = f"{sys.version_info[0]}.{sys.version_info[1]}"
     with locked(root / ".make" / "setup.lock", "setup") as lock:
         key = digest(root, INPUTS)
-        action, why = plan(venv, marker, key, python)
+        action, why = plan(venv, marker, key, here if chosen else "")
         if action == "nothing":
             return 0
         if action == "refuse":
-            sys.exit(f"{venv} was not made by make, and {why}. Move it away, then try again.")
+            sys.exit(
+                f"{venv} was not made by this set-up, and {why}. Move it away, then try again."
+            )
+        if action == "create" and WINDOWS and Path(sys.prefix) == venv:
+            sys.exit(
+                f"{venv} must be made again: {why}. Windows removes no program that is running, so "
+                "start this with a Python from outside of it, as in: py tools/book.py setup"
+            )
         start = time.monotonic()
         marker.touch()
         if action == "create":
-            say("setup", f"making the environment .venv with Python {python}: {why}")
+            say("setup", f"making the environment .venv with Python {here}: {why}")
             shutil.rmtree(venv, ignore_errors=True)
             # The base interpreter: this one may be the very environment that was just removed.
             base = getattr(sys, "_base_executable", None) or sys.executable
@@ -170,4 +193,4 @@ def main(root: Path = ROOT) -> int:
 
 
 if __name__ == "__main__":
-    main_guard(main)
+    main_guard(lambda: main(chosen="--chosen" in sys.argv[1:]))

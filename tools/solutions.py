@@ -9,13 +9,16 @@ enough: a hidden source shows its first line, and a cell that is run shows its o
 stands under a collapsed heading stays hidden, also when all cells are run, and one click opens it.)
 
 A worksheet is a chapter without its solutions and without outputs, with a cell for an answer below
-each exercise. The site has one for every chapter (_ext/book_worksheets.py).
+each exercise: for text below what is to be proved or told, for code below the rest. It speaks of no
+solutions, and its links lead to the other worksheets; the book's pages it links to only where they
+have a public address. The site has one for every chapter (_ext/book_worksheets.py).
 """
 
 from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Callable, Iterable
 from copy import deepcopy
 from pathlib import Path
 
@@ -23,9 +26,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import nbformat
 from nbformat import NotebookNode
-from nbformat.v4 import new_code_cell
+from nbformat.v4 import new_code_cell, new_markdown_cell
 
 from tools import chapter_map
+from tools.address import read_address
 from tools.common import ROOT, main_guard, say, write_atomically
 
 START, END = "{solution-start}", "{solution-end}"
@@ -38,6 +42,22 @@ SOLUTION = '% <h5 class="jp-toc-ignore">Solution</h5>'
 COLLAPSED = "jp-MarkdownHeadingCollapsed"
 HIDDEN = ("source_hidden", "outputs_hidden")
 ANSWER = "# Your answer"
+# A double click opens it. MyST shows a comment nowhere, and Markdown an empty cell as a hint.
+WRITTEN_ANSWER = "**Your answer**\n\n<!-- Write here; for a test by code, add a cell below. -->"
+WRITTEN = re.compile(r"\{exercise-start\}\s*(?:Recall|Prove|Explore)\b")
+# What a chapter says of its solutions, and what a worksheet says in its place.
+TOLD = (
+    (
+        re.compile(r"Try each before you open its solution\b[^.]*\."),
+        "Answer each in the cell below it.",
+    ),
+    (re.compile(r"\bIn a notebook, `check` says\b"), "`check` says"),
+)
+# [words](page) or [words](page#place), a page of this book.
+LINK = re.compile(
+    r"(?<!!)\[(?P<words>(?:[^\[\]]|\[[^\[\]]*\])*)\]"
+    r"\((?P<page>(?![a-z]+:)[^()\s#]+)\.(?:md|ipynb)(?P<place>#[^()\s]*)?\)"
+)
 
 
 def in_solution(notebook: NotebookNode) -> list[bool]:
@@ -95,28 +115,62 @@ def seen_when_folded(notebook: NotebookNode) -> list[str]:
     return problems
 
 
-def worksheet(notebook: NotebookNode) -> NotebookNode:
-    """Return a copy to hand out: no solution, no output, and a cell for every answer."""
+def _lead_to(site: str, names: list[str]) -> Callable[[re.Match[str]], str]:
+    """Say how a link in a worksheet reads: to a worksheet, to a page of the site, or as words."""
+
+    def link(found: re.Match[str]) -> str:
+        if found["page"] in names:
+            return found[0]
+        if not site:
+            return found["words"]
+        return f"[{found['words']}]({site}chapters/{found['page']}.html{found['place'] or ''})"
+
+    return link
+
+
+def worksheet(notebook: NotebookNode, site: str = "", names: Iterable[str] = ()) -> NotebookNode:
+    """Return a copy to hand out: no solution, no output, and a cell for every answer.
+
+    Args:
+        notebook: The chapter.
+        site: Where the book is public, with a slash at the end; "" where it is not.
+        names: The chapters that there are worksheets of, without `.ipynb`.
+    """
     copy = deepcopy(notebook)
     kept = [
         cell for cell, belongs in zip(copy.cells, in_solution(copy), strict=True) if not belongs
     ]
+    link = _lead_to(site, list(names))
     copy.cells = []
     for cell, below in zip(kept, [*kept[1:], None], strict=True):
         copy.cells.append(cell)
         if cell.cell_type == "code":
             cell.outputs, cell.execution_count = [], None
-        elif ASKED in cell.source and (below is None or "check(" not in below.source):
-            copy.cells.append(new_code_cell(ANSWER, id=f"{cell.id}-answer"))
+            continue
+        judged = below is not None and below.cell_type == "code" and "check(" in below.source
+        if ASKED in cell.source and not judged:
+            name = f"{cell.id}-answer"
+            answer = (
+                new_markdown_cell(WRITTEN_ANSWER, id=name)
+                if WRITTEN.search(cell.source)
+                else new_code_cell(ANSWER, id=name)
+            )
+            copy.cells.append(answer)
+        for told, instead in TOLD:
+            cell.source = told.sub(instead, cell.source)
+        cell.source = LINK.sub(link, cell.source)
     return copy
 
 
 def worksheets(root: Path = ROOT) -> dict[str, bytes]:
     """Return the worksheet of every chapter, by the name of its file."""
     found = {}
-    for name in chapter_map.listed(root):
+    names = chapter_map.listed(root)
+    site = read_address(root).site
+    for name in names:
         notebook = nbformat.read(root / "chapters" / f"{name}.ipynb", as_version=4)
-        found[f"{name}.ipynb"] = (nbformat.writes(worksheet(notebook)).rstrip("\n") + "\n").encode()
+        sheet = worksheet(notebook, site, names)
+        found[f"{name}.ipynb"] = (nbformat.writes(sheet).rstrip("\n") + "\n").encode()
     return found
 
 

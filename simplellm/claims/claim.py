@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..experiments import MICROSCOPE
+from ..printing import prints_anywhere
 from ..records import Record, final_scores, load, mean_and_interval
 from .rules import Outcome, Rule, Verdict, verdict
 
@@ -115,6 +116,7 @@ class Finding:
 
 
 @dataclass(frozen=True)
+@prints_anywhere
 class Judged:
     """A claim with what was measured and the verdict that follows."""
 

@@ -15,6 +15,7 @@ from itertools import groupby
 from typing import Any
 from urllib.parse import quote
 
+from ..printing import prints_anywhere
 from .claim import CHAPTERS, Claim, Judged
 from .rules import Outcome, Verdict
 
@@ -70,6 +71,7 @@ class _Shown:
         return {"text/html": self.html(), "text/plain": repr(self)}
 
 
+@prints_anywhere
 class ClaimsStrip(_Shown):
     """All verdicts at a glance: a line for each chapter, a cell for each claim.
 
@@ -116,6 +118,7 @@ class ClaimsStrip(_Shown):
         return f"{self.title}. {counts}."
 
 
+@prints_anywhere
 class ClaimsTable(_Shown):
     """Every claim with where it is made, what was measured, the rule and the verdict.
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 import difflib
 import importlib
 import pkgutil
-import sys
 from functools import cache
 from typing import Any
 
 import numpy as np
 
+from ..printing import printable
 from ._answers import described, slip
 from .kinds import Array, Choice, Exercise, Function, Number
 
@@ -68,17 +68,11 @@ def check(label: str, answer: Any = None, *more: Any) -> None:
     if more:
         hint = slip((answer, *more), share=False) or " Several numbers go into one list: [1, 2]."
         wanted = f"The exercise wants {exercise.expects}."
-        _say(f"Not yet. That is {1 + len(more)} answers. {wanted}{hint}")
+        print(printable(f"Not yet. That is {1 + len(more)} answers. {wanted}{hint}"))
         return
     if answer is None or answer is Ellipsis:
-        _say(f"Not answered yet. It wants {exercise.expects}, in place of None.")
+        print(printable(f"Not answered yet. It wants {exercise.expects}, in place of None."))
         return
     with np.errstate(all="ignore"):  # the reader may have asked for errors
         reason = exercise.judge(answer)
-    _say(f"Right. {exercise.right}" if reason is None else f"Not yet. {reason}")
-
-
-def _say(text: str) -> None:
-    """Print, also where the console has no letter for a root or a dash."""
-    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
-    print(text.encode(encoding, "backslashreplace").decode(encoding))
+    print(printable(f"Right. {exercise.right}" if reason is None else f"Not yet. {reason}"))

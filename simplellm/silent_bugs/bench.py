@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ..printing import prints_anywhere
 from .promises import PROMISES, SHAPES, Measured, Promise
 from .variants import Call, Convention, Maker, NotApplicableError, Subject
 
@@ -48,6 +49,7 @@ class Finding:
 
 
 @dataclass(frozen=True)
+@prints_anywhere
 class BenchReport:
     """Which promises a class keeps.
 

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ..printing import prints_anywhere
 from .correct import CORRECT
 from .mutants import MUTANTS
 from .variants import Maker, NotApplicableError, Variant
@@ -19,6 +20,7 @@ Check = Callable[[Maker], Any]
 
 
 @dataclass(frozen=True)
+@prints_anywhere
 class Report:
     """What a set of checks is worth.
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ..printing import prints_anywhere
 from .variants import Maker, NotApplicableError, Subject
 
 LONG = 512  # positions: past 256, where bfloat16 stops counting, and past any block
@@ -32,6 +33,7 @@ class Measured:
 
 
 @dataclass(frozen=True)
+@prints_anywhere
 class Promise:
     """Something that every input layer should do, whatever its convention.
 

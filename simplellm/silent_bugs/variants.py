@@ -16,6 +16,8 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from ..printing import prints_anywhere
+
 # Ids below it are often special (PAD, BOS, EOS), and a special row may be zero on purpose.
 FIRST_ORDINARY_ID = 3
 
@@ -27,6 +29,7 @@ class NotApplicableError(Exception):
 
 
 @dataclass(frozen=True)
+@prints_anywhere
 class Convention:
     """What a layer says of itself.
 
@@ -257,6 +260,7 @@ class Maker:
 
 
 @dataclass(frozen=True)
+@prints_anywhere
 class Variant:
     """One way to build the input layer, right or broken.
 

@@ -8,6 +8,7 @@ import os
 import re
 import time
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -210,6 +211,7 @@ def pytest_configure(config):
     )
 
 
+@cache  # asked for every test, and answered from eight megabytes of notebooks
 def chapters_in(host: str, few: bool) -> list[Path]:
     """A few chapters; with LIVE=all in the environment all in JupyterLab.
 

@@ -67,6 +67,7 @@ def _sort_of(page: str) -> str:
     return str(sorted(set(kinds))) if _source_of(page) else page
 
 
+@functools.cache  # asked for every test, and answered from all pages
 def _kinds_of_pages() -> dict[str, list[str]]:
     """The pages by what is asked of them.
 

@@ -1,6 +1,11 @@
 """What readers do: keyboard, search, dark mode, paper, download, no JavaScript."""
 
+import zipfile
+
 import pytest
+
+from tools import solutions
+from tools.common import ROOT
 
 FIRST_PAGE = "chapters/00_start_here.html"
 GROUND = "getComputedStyle(document.body).backgroundColor"
@@ -132,6 +137,63 @@ def test_source_downloads_as_committed(visit, source_of):
     source = source_of(visit.path)
     assert waiting.value.suggested_filename == source.name
     assert waiting.value.path().read_bytes() == source.read_bytes()
+
+
+def unpacked(download) -> dict[str, bytes]:
+    with zipfile.ZipFile(download.path()) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+@pytest.mark.opened("disk", of="sample")
+def test_source_is_saved_from_the_disk_and_not_shown(visit, source_of):
+    source = source_of(visit.path)
+    if source is None:
+        pytest.skip("nobody wrote this page, so there is no source to save")
+    button = visit.page.locator(".dropdown-download-buttons button").first
+    button.click()
+    before = visit.page.url
+    with visit.page.expect_download() as waiting:
+        visit.page.locator("a.btn-download-source-button").click()
+    if button.get_attribute("aria-expanded") == "true":
+        button.click()  # closed again
+    assert waiting.value.suggested_filename == f"{source.name}.zip"
+    assert unpacked(waiting.value) == {source.name: source.read_bytes()}
+    assert visit.page.url == before
+
+
+def test_worksheets_are_saved_from_the_disk_and_from_a_server(new_page, site, site_url):
+    sheets = solutions.worksheets(ROOT)
+    for origin in (site.as_uri(), site_url):
+        page, start = new_page(), f"{origin}/chapters/reference/teaching.html"
+        page.goto(start)
+        links = page.locator(".worksheets a")
+        assert links.count() == len(sheets) + 1
+        for at in (0, 1, len(sheets)):  # (a browser asks before it saves ten files of one page)
+            with page.expect_download() as waiting:
+                links.nth(at).click()
+            name = waiting.value.suggested_filename
+            if at == 0:
+                assert unpacked(waiting.value) == {f"worksheets/{n}": t for n, t in sheets.items()}
+            elif origin == site_url:
+                assert waiting.value.path().read_bytes() == sheets[name]
+            else:
+                sheet = name.removesuffix(".zip")
+                assert unpacked(waiting.value) == {sheet: sheets[sheet]}
+        assert page.url == start
+
+
+def test_every_source_and_worksheet_has_its_zip(site):
+    offered = [
+        path
+        for folder in ("_sources", "worksheets")
+        for kind in ("*.ipynb", "*.md")
+        for path in (site / folder).rglob(kind)
+    ]
+    assert len(offered) > len(solutions.worksheets(ROOT))
+    for path in offered:
+        with zipfile.ZipFile(f"{path}.zip") as archive:
+            assert archive.namelist() == [path.name]
+            assert archive.read(path.name) == path.read_bytes()
 
 
 @pytest.mark.opened("light", of="heatmap")

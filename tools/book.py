@@ -1,0 +1,17 @@
+"""Everything a reader, a teacher or a contributor does, on every system: --help lists it.
+
+The one file that is started by a Python we do not know. In a syntax that old ones read, or they
+would say SyntaxError where they should say which Python it takes.
+"""
+
+import os
+import sys
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+from tools import python_version  # noqa: F401 (ends here where Python is too old)
+from tools.commands import main
+from tools.common import main_guard
+
+if __name__ == "__main__":
+    main_guard(main)
