@@ -444,7 +444,7 @@ function layOut(width, source) {
   const left = leftMargin(source);
   if (width >= WIDE) {
     const main = Math.floor(width * 0.64);
-    const side = main + 56;
+    const side = main + Math.max(56, endRoom(source));
     const w = width - side - 10;
     return {
       height: 580,
@@ -469,10 +469,13 @@ function layOut(width, source) {
 /** Room for row names, and for the ends of the value axis in the plots below. */
 function leftMargin(source) {
   if (source instanceof Sentence) return 76; // "byte 255", whatever is typed: the plot must not jump
+  const longest = longestOf(source.rowAxis.labels || []).length;
+  return Math.max(46 + Math.min(80, Math.max(0, longest - 4) * 6), endRoom(source));
+}
+
+function endRoom(source) {
   const { low, high } = source.valueAxis;
-  const longest = Math.max(0, ...(source.rowAxis.labels || []).map((label) => label.length));
-  const ends = Math.max(...[low, high].map((value) => endValue(source, value).length));
-  return Math.max(46 + Math.min(80, Math.max(0, longest - 4) * 6), 12 + 7 * Math.min(ends, 12));
+  return 12 + 7 * Math.min(18, longestOf([low, high].map((value) => endValue(source, value))).length);
 }
 
 /** A text in at most so many pixels, with a sign that there is more of it. */
@@ -520,7 +523,7 @@ function drawCells(pen, view, box) {
 
   // Ticks stand at the middle of a cell, because a cell is one row, not an interval.
   pen.text(`${source.columnAxis.name} →`, box.x + box.w, box.y - 28, colors.ink, "right");
-  const widest = Math.max(0, ...(source.columnAxis.labels || []).map((label) => label.length));
+  const widest = longestOf(source.columnAxis.labels || []).length;
   drawTicks(source.columnAxis, part.column, part.w, w >= 7 * widest + 6, box.w / 55, (i, label) => {
     const x = box.x + (i - part.column + 0.5) * w;
     pen.line([[x, box.y - 4], [x, box.y]], colors.faint);

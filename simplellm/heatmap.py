@@ -415,9 +415,9 @@ class SentenceExplorer(Interactive):
                 f"layer must have 2 to {MAX_SIDE} positions, got {n_positions}: BOS and EOS need "
                 "one each, and all of them travel in the page. Build it with another max_seq_len."
             )
-        tables = _as_frames(layer.token_embedding.embedding.weight)[0], _as_frames(table)[0]
-        if any(np.isnan(table).any() for table in tables):
-            raise ValueError("layer holds NaN in its tables: there is nothing to add up.")
+        tables = _as_floats(layer.token_embedding.embedding.weight), _as_floats(table)
+        if not all(np.isfinite(table).all() for table in tables):
+            raise ValueError("layer holds NaN or infinity in its tables: nothing can be added up.")
         return tables
 
     def ids(self) -> list[int]:
@@ -553,9 +553,7 @@ def _place(argument: str, index: object, size: int) -> int:
     except TypeError:
         place = None
     if place is None or isinstance(index, bool):
-        raise TypeError(
-            f"{argument} must be an int, got {index!r} of type {type(index).__name__}."
-        )
+        raise TypeError(f"{argument} must be an int, got {index!r} of type {type(index).__name__}.")
     if not 0 <= place < size:
         raise ValueError(f"{argument} must be at least 0 and below {size}, got {place}.")
     return place

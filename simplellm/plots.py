@@ -208,9 +208,10 @@ def _write_names(
         short = max(written) <= 50
         lean = not short and pitch >= 19
         if not lean:
-            most = [m for m in range(1, n_columns + 1) if _fit(columns, m, written, pitch)]
-            most = [m for m in most if column_labels is not None or m <= 16]
-            at = ticks(columns, most[-1] if most else 1)
+            most = min(n_columns, 60 if column_labels else 16)
+            while most > 1 and not _fit(columns, most, written, pitch):
+                most -= 1
+            at = ticks(columns, most)
     axes.set_xticks(at, [columns[i] for i in at])
     if lean:
         for label in axes.get_xticklabels():
