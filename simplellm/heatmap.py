@@ -396,12 +396,13 @@ class SentenceExplorer(Interactive):
             }
         )
 
-    def _tables(self, layer: InputEmbedding) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def _tables(self, layer: object) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """The two tables of the layer, or an error that says why they cannot be shown."""
         if not isinstance(layer, InputEmbedding):
-            inner = getattr(layer, "input_embedding", None)
-            hint = " Pass its input_embedding." if isinstance(inner, InputEmbedding) else ""
-            raise TypeError(f"layer must be an InputEmbedding, got {type(layer).__name__}.{hint}")
+            raise TypeError(
+                f"layer must be an InputEmbedding, got {type(layer).__name__}; of a SimpleLLM, "
+                "give its input_embedding."
+            )
         place = layer.pos_embedding
         table = place.pe[0] if isinstance(place, PositionalEncoding) else place.embedding.weight
         vocab_size, n_positions = len(layer.token_embedding.embedding.weight), len(table)
@@ -578,7 +579,7 @@ def _as_floats(values: Any) -> NDArray[np.float64]:
     if isinstance(values, (list, tuple)) and any(
         isinstance(part, parts) or hasattr(part, "detach") for part in values
     ):
-        # Part by part: NumPy drops the masks of arrays in a list, and takes no tensor with gradient.
+        # Part by part: NumPy drops masks within a list, and takes no tensor with gradient.
         arrays = [_as_floats(part) for part in values]
         shapes = {array.shape for array in arrays}
         if len(shapes) > 1:

@@ -163,8 +163,7 @@ def still(
         top = 6.0
         for text, size, ink, most in ((title, 11, INK, 3), (note, 8.5, MUTED, 2)):
             for line in _wrapped(text, width - 16, size, most):
-                place = {"x": 8 / width, "y": 1 - top / height, "va": "top"}
-                figure.text(s=line, fontsize=size, color=ink, **place)
+                figure.text(8 / width, 1 - top / height, line, va="top", size=size, color=ink)
                 top += 1.75 * size
         engine = figure.get_layout_engine()
         engine.set(rect=(0, 0, 1, 1 - (top + 2) / height))  # type: ignore[union-attr, call-arg]
@@ -178,7 +177,7 @@ def still(
             (axes.yaxis.label, box.height),
             (bar.yaxis.label, box.height),
         ):
-            label.set_text("\n".join(_wrapped(label.get_text(), room, label.get_fontsize(), 2)))
+            label.set_text("\n".join(_wrapped(label.get_text(), room, 10, 2)))
         return figure
 
 
@@ -229,12 +228,13 @@ def _fit(labels: list[str], most: int, written: list[float], pitch: float) -> bo
 def _text_width(text: str, size: float) -> float:
     """How many pixels of a still a text takes, at a size in points."""
     font = FontProperties(size=size)
-    return float(_renderer().get_text_width_height_descent(text, font, ismath=False)[0])
+    size_of = _renderer().get_text_width_height_descent
+    return float(size_of(text, font, ismath=False)[0])  # type: ignore[no-untyped-call]
 
 
 @cache
 def _renderer() -> RendererAgg:
-    return RendererAgg(1, 1, 100.0)
+    return RendererAgg(1, 1, 100.0)  # type: ignore[no-untyped-call]
 
 
 def _clipped(text: str, pixels: float, size: float = 10, end: str = "…") -> str:

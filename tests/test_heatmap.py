@@ -15,9 +15,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import Image
 
-from simplellm import InputEmbedding, SimpleLLM, SimpleLLMConfig, sinusoidal_encoding
+from simplellm import InputEmbedding, SimpleLLM, SimpleLLMConfig, plots, sinusoidal_encoding
 from simplellm import palette as colours
-from simplellm import plots
 from simplellm.heatmap import EncodingExplorer, Heatmap, SentenceExplorer, from_html, script
 from simplellm.live_heatmap import LiveHeatmap
 
