@@ -938,9 +938,23 @@ class HeatmapElement {
     write(this.pinButton.querySelector("b"), this.view.pin === null ? `Pin ${this.source.rowAxis.name}` : "Unpin");
     if (all) {
       write(this.summary, this.source.summary());
-      this.readout.parentElement.dataset.longest = this.longestSentence();
+      if (this.sized !== this.source) this.keepRoom();
     }
     if (!this.tableBox.hidden) this.fillTable();
+  }
+
+  /** Once for each source, not for each frame: what is longest in any of them. */
+  keepRoom() {
+    const { source } = this;
+    this.sized = source;
+    this.readout.parentElement.dataset.longest = this.longestSentence();
+    const shown = source.frame;
+    const summaries = Array.from({ length: source.frames?.count ?? 1 }, (_, frame) => {
+      if (source.frames) source.frame = frame;
+      return source.summary();
+    });
+    source.frame = shown;
+    this.summary.parentElement.dataset.longest = `${longestOf(summaries)} 000`;
   }
 
   /** About the longest that the read-out can become, a pin included: its room is kept. */
@@ -956,7 +970,7 @@ class HeatmapElement {
     const row = entry(source.rowAxis, rows);
     const { name, unit, low, high } = source.valueAxis;
     const digits = Math.max(3, ...(source.digits || []));
-    const value = `${longestOf([low, high].map((end) => shownValue(source, end, digits)))}0 ${unit}`;
+    const value = `${longestOf(["−0.00·10^00", ...[low, high].map((end) => shownValue(source, end, digits))])}0 ${unit}`;
     const first = source instanceof Encoding
       ? `${row} · column 0000 (cosine of pair 0000) · wavelength 0.0000·10^00 positions · value +0.0000`
       : `${source.frames ? `${source.frames.name}: ${longestOf(source.frames.labels || ["0000"])} · ` : ""}` +
@@ -1086,7 +1100,7 @@ class HeatmapElement {
     live.append(
       make("p", { className: "title" }, this.initial.title),
       // The words stand above the picture: below it they would be off the screen of a projector.
-      bar, this.words, this.canvas, this.goTo(), this.actions(), this.tableBox, this.summary, help,
+      bar, this.words, this.canvas, this.goTo(), this.actions(), this.tableBox, roomFor(this.summary, "", "div"), help,
     );
     this.root.append(live);
     for (const element of live.querySelectorAll("input, select, button, canvas, .data")) {

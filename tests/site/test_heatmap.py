@@ -879,10 +879,11 @@ UNEVEN = {**KINDS, "uneven": uneven, "billions": lambda: Heatmap(
 @pytest.mark.parametrize("width", [360, 700, 1280])
 @pytest.mark.parametrize("kind", UNEVEN)
 def test_nothing_jumps_when_the_cursor_moves(show, kind, width):
-    live = show(UNEVEN[kind](), width=width)
+    live = show(UNEVEN[kind](), width=width, edit=lambda html: f"{html}<p id=below>below</p>")
     tops = live.call(
         """(() => {
-            const below = () => [h.canvas, h.tableBox.previousSibling, h.summary]
+            const end = document.querySelector('#below');
+            const below = () => [h.canvas, h.tableBox.previousSibling, h.summary, end]
                 .map(e => Math.round(e.getBoundingClientRect().top)).join();
             const seen = new Set([below()]);
             const [rows, columns] = h.source.shape;
