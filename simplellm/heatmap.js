@@ -123,15 +123,31 @@ class Grid {
     if (this.values.length !== frames * rows * columns || !this.values.length) {
       throw new Error(`values hold ${this.values.length} numbers; shape is ${state.shape}`);
     }
-    if (!this.values.every(Number.isFinite)) throw new Error("values hold NaN or infinity");
+    if (this.values.some((value) => Math.abs(value) === Infinity)) throw new Error("values hold infinity");
+    this.gaps = this.values.some(Number.isNaN); // NaN says that there is no value
+    if (this.values.every(Number.isNaN)) throw new Error("values hold no number");
     this.shape = [rows, columns];
     this.rowAxis = state.rows;
     this.columnAxis = state.columns_axis;
     this.valueAxis = state.value;
     this.frames = frames > 1 ? { ...state.frames, count: frames } : null;
     this.frame = 0;
-    const largest = this.values.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
-    this.decimals = this.values.every(Number.isInteger) ? 0 : largest >= 10 ? 1 : 2;
+    const known = this.values.filter((value) => !Number.isNaN(value));
+    const [low, high] = extent(known);
+    const largest = Math.max(-low, high);
+    this.decimals = known.every(Number.isInteger) ? 0 : largest >= 10 ? 1 : 2;
+    if (this.decimals && low < high) this.decimals = Math.max(this.decimals, 1 - Math.floor(Math.log10(high - low)));
+    // What a cell of a frame needs to be told from another; and the widest number in a cell.
+    this.digits = Array.from({ length: frames }, (_, i) =>
+      digitsFor(...extent(this.values.subarray(i * rows * columns, (i + 1) * rows * columns))));
+    this.widest = Math.max(...[low, high].map((value) => this.cell(value).length));
+  }
+
+  /** A number as it stands in its cell. */
+  cell(value) {
+    if (Number.isNaN(value)) return "";
+    const plain = this.decimals < 9 && Math.abs(value) < 1e9;
+    return plain ? value.toFixed(this.decimals).replace("-", "−") : shownValue(this, value);
   }
 
   value(row, column) {
@@ -165,19 +181,17 @@ class Grid {
   summary() {
     const [rows, columns] = this.shape;
     const frame = this.frames ? `, ${this.frameName()}` : "";
-    let [low, high, energy] = [Infinity, -Infinity, 0];
-    for (let row = 0; row < rows; row++) {
-      for (let column = 0; column < columns; column++) {
-        const value = this.value(row, column);
-        low = Math.min(low, value);
-        high = Math.max(high, value);
-        energy += value * value;
-      }
-    }
+    const size = rows * columns;
+    const known = this.values.subarray(this.frame * size, (this.frame + 1) * size).filter((value) => !Number.isNaN(value));
+    const [low, high] = extent(known);
+    const energy = known.reduce((sum, value) => sum + value * value, 0);
+    const gaps = size - known.length;
     return (
       `${rows} × ${columns} (${this.rowAxis.name} × ${this.columnAxis.name})${frame}. ` +
-      `${this.valueAxis.name}: ${shownValue(this, low)} to ${shownValue(this, high)}, root mean square ` +
-      `${number(Math.sqrt(energy / (rows * columns)), 3)}.`
+      (known.length
+        ? `${this.valueAxis.name}: ${shownValue(this, low)} to ${shownValue(this, high)}, root mean square ` +
+          `${number(Math.sqrt(energy / known.length), this.digits[this.frame])}.`
+        : "") + (gaps ? ` ${count(gaps, "cell")} without a value, hatched.` : "")
     );
   }
 }
@@ -250,7 +264,7 @@ const clamp = (value, low, high) => Math.min(high, Math.max(low, value));
 /** A number as people write it: thousands apart, and no more digits than asked for. */
 function number(value, digits) {
   const size = Math.abs(value);
-  if (size !== 0 && (size < 1e-4 || size >= 1e7)) {
+  if (size !== 0 && (size < 1e-4 || size >= 1e7) && !(size >= 1 && size < 1e15 && digits > Math.log10(size))) {
     return value.toExponential(digits - 1).replace("e", "·10^").replace("+", "").replace("-", "−");
   }
   const decimals = size === 0 ? 0 : Math.max(0, digits - 1 - Math.floor(Math.log10(size)));
@@ -259,11 +273,31 @@ function number(value, digits) {
   return (value < 0 ? "−" : "") + grouped + (right ? `.${right}` : "");
 }
 
-const signed = (value) => (value > 0 ? "+" : "") + number(value, 3);
+const signed = (value, digits = 3) => (value > 0 ? "+" : "") + number(value, digits);
 
 /** A plus sign says that values have a sign; counts and percentages go without. */
-function shownValue(source, value) {
-  return source.valueAxis.diverging ? signed(value) : number(value, 3);
+function shownValue(source, value, digits = source.digits?.[source.frame] ?? 3) {
+  if (Number.isNaN(value)) return "no value";
+  return source.valueAxis.diverging ? signed(value, digits) : number(value, digits);
+}
+
+/** A value at an axis, with the digits that its two ends need. */
+const endValue = (source, value) => shownValue(source, value, digitsFor(source.valueAxis.low, source.valueAxis.high));
+
+/** Three digits, and more where values are so close together that three would make them equal. */
+function digitsFor(low, high) {
+  if (!(low < high)) return 3;
+  return Math.min(17, 3 + Math.max(0, Math.floor(Math.log10(Math.max(-low, high) / (high - low)))));
+}
+
+/** The least and the greatest; NaN counts as neither. */
+function extent(values) {
+  let [low, high] = [Infinity, -Infinity];
+  for (const value of values) {
+    if (value < low) low = value;
+    if (value > high) high = value;
+  }
+  return [low, high];
 }
 
 const count = (n, noun) => `${n} ${noun}${n === 1 ? "" : "s"}`;
@@ -410,7 +444,7 @@ function layOut(width, source) {
   const left = leftMargin(source);
   if (width >= WIDE) {
     const main = Math.floor(width * 0.64);
-    const side = main + 56;
+    const side = main + Math.max(56, endRoom(source));
     const w = width - side - 10;
     return {
       height: 580,
@@ -435,16 +469,40 @@ function layOut(width, source) {
 /** Room for row names, and for the ends of the value axis in the plots below. */
 function leftMargin(source) {
   if (source instanceof Sentence) return 76; // "byte 255", whatever is typed: the plot must not jump
+  const longest = longestOf(source.rowAxis.labels || []).length;
+  return Math.max(46 + Math.min(80, Math.max(0, longest - 4) * 6), endRoom(source));
+}
+
+function endRoom(source) {
   const { low, high } = source.valueAxis;
-  const longest = Math.max(0, ...(source.rowAxis.labels || []).map((label) => label.length));
-  const ends = Math.max(...[low, high].map((value) => shownValue(source, value).length));
-  return Math.max(46 + Math.min(80, Math.max(0, longest - 4) * 6), 12 + 7 * Math.min(ends, 12));
+  return 12 + 7 * Math.min(18, longestOf([low, high].map((value) => endValue(source, value))).length);
 }
 
 /** A text in at most so many pixels, with a sign that there is more of it. */
 function clipped(text, pixels) {
   const room = Math.max(1, Math.floor(pixels / 6.3)); // letters, at this size
   return text.length > room ? `${text.slice(0, room - 1)}…` : text;
+}
+
+/** Where there is no value, the paper is hatched: no colour of the scale, in no theme. */
+function hatch(pen, { x, y, w, h }, color) {
+  for (let k = 6 - h; k < w; k += 6) {
+    const [from, to] = [Math.max(k, 0), Math.min(k + h, w)];
+    pen.line([[x + from, y + from - k], [x + to, y + to - k]], color);
+  }
+}
+
+/** A curve, with a gap where there is no value and a dot where a value stands alone. */
+function drawCurve(pen, points, color, width, dash) {
+  let run = [];
+  for (const point of [...points, [NaN, NaN]]) {
+    if (!Number.isNaN(point[1])) run.push(point);
+    else {
+      if (run.length > 1) pen.line(run, color, width, dash);
+      else if (run.length) pen.circle(...run[0], 1.5, color);
+      run = [];
+    }
+  }
 }
 
 function drawFigure(pen, view, boxes, width) {
@@ -459,12 +517,13 @@ function drawFigure(pen, view, boxes, width) {
 function drawCells(pen, view, box) {
   const { source, colors, window: part } = view;
   const [w, h] = [box.w / part.w, box.h / part.h]; // of one cell
+  if (source.gaps) hatch(pen, box, colors.muted);
   pen.picture(view.image, [part.column, part.row, part.w, part.h], box.x, box.y, box.w, box.h);
-  if (w >= 34 && h >= 16) drawNumbers(pen, view, box, w, h);
+  if (w >= Math.max(34, 6.7 * (source.widest || 0)) && h >= 16) drawNumbers(pen, view, box, w, h);
 
   // Ticks stand at the middle of a cell, because a cell is one row, not an interval.
   pen.text(`${source.columnAxis.name} →`, box.x + box.w, box.y - 28, colors.ink, "right");
-  const widest = Math.max(0, ...(source.columnAxis.labels || []).map((label) => label.length));
+  const widest = longestOf(source.columnAxis.labels || []).length;
   drawTicks(source.columnAxis, part.column, part.w, w >= 7 * widest + 6, box.w / 55, (i, label) => {
     const x = box.x + (i - part.column + 0.5) * w;
     pen.line([[x, box.y - 4], [x, box.y]], colors.faint);
@@ -518,11 +577,12 @@ function drawNumbers(pen, view, box, w, h) {
   const part = view.window;
   for (let row = part.row; row < part.row + part.h; row++) {
     for (let column = part.column; column < part.column + part.w; column++) {
-      const at = 4 * view.shade(view.source.value(row, column));
+      const value = view.source.value(row, column);
+      const at = 4 * view.shade(value);
       const [r, g, b] = view.table.slice(at, at + 3);
       const bright = 0.299 * r + 0.587 * g + 0.114 * b > 140;
       pen.text(
-        view.source.value(row, column).toFixed(view.source.decimals ?? 2).replace("-", "−"),
+        view.source.cell?.(value) ?? value.toFixed(2).replace("-", "−"),
         box.x + (column - part.column + 0.5) * w,
         box.y + (row - part.row + 0.5) * h,
         bright ? "#111111" : "#ffffff",
@@ -536,12 +596,12 @@ function drawLegend(pen, view, box) {
   const { low, high, name, unit } = view.source.valueAxis;
   pen.picture(view.ramp, [0, 0, 257, 1], box.x, box.y, box.w, box.h);
   const at = box.x + (box.w * view.shade(view.value)) / 256;
-  pen.line([[at - 4, box.y - 6], [at, box.y], [at + 4, box.y - 6], [at - 4, box.y - 6]], view.colors.ink, 1.5);
-  pen.text(shownValue(view.source, low), box.x, box.y + 20, view.colors.muted);
-  const label = name + (unit ? ` (${unit})` : "");
+  if (!Number.isNaN(at)) pen.line([[at - 4, box.y - 6], [at, box.y], [at + 4, box.y - 6], [at - 4, box.y - 6]], view.colors.ink, 1.5);
+  pen.text(endValue(view.source, low), box.x, box.y + 20, view.colors.muted);
+  const label = name + (unit ? ` (${unit})` : "") + (view.source.gaps ? " · hatched: no value" : "");
   const fits = label.length * 6.3 < box.w - 100; // between the two numbers, or on a line of its own
   pen.text(label, box.x + box.w / 2, box.y + (fits ? 20 : 36), view.colors.muted, "center");
-  pen.text(shownValue(view.source, high), box.x + box.w, box.y + 20, view.colors.muted, "right");
+  pen.text(endValue(view.source, high), box.x + box.w, box.y + 20, view.colors.muted, "right");
 }
 
 /** A frame with its title, the value axis, and a function from values to heights. */
@@ -552,7 +612,7 @@ function plotFrame(pen, view, box, title, axis, from, to, above = 12) {
   pen.text(clipped(title, box.w), box.x, box.y - above, colors.ink);
   for (const value of low < 0 && high > 0 ? [low, 0, high] : [low, high]) {
     pen.line([[box.x, y(value)], [box.x + box.w, y(value)]], colors.faint);
-    pen.text(shownValue(view.source, value), box.x - 6, y(value), colors.muted, "right");
+    pen.text(endValue(view.source, value), box.x - 6, y(value), colors.muted, "right");
   }
   const room = (box.w - 6.3 * axis.name.length) / 2 - 16; // on either side of the axis' name
   const end = (index) => clipped(axis.labels ? axis.labels[index] : String(index), room);
@@ -592,11 +652,11 @@ function drawRow(pen, view, box) {
     pen.text("sine —", box.x, box.y - 12, colors.first);
     pen.text("cosine - -", box.x + 56, box.y - 12, colors.second);
   } else {
-    if (view.pin !== null) pen.line(curve(view.pin, () => true), colors.second, 1.5, [5, 3]);
-    pen.line(curve(view.row, () => true), colors.first, 1.5);
+    if (view.pin !== null) drawCurve(pen, curve(view.pin, () => true), colors.second, 1.5, [5, 3]);
+    drawCurve(pen, curve(view.row, () => true), colors.first, 1.5);
   }
   pen.line([[x(view.column), box.y], [x(view.column), box.y + box.h]], colors.ink, 1, [2, 3]);
-  pen.circle(x(view.column), y(view.value), 4, colors.ink);
+  if (!Number.isNaN(view.value)) pen.circle(x(view.column), y(view.value), 4, colors.ink);
 }
 
 function drawColumn(pen, view, box) {
@@ -609,13 +669,14 @@ function drawColumn(pen, view, box) {
   const x = (row) => box.x + ((row - part.row + 0.5) / part.h) * box.w;
   const points = [];
   for (let row = part.row; row <= last; row++) points.push([x(row), y(source.value(row, view.column))]);
-  pen.line(stepped(source, points), colors.first, 1.5);
-  if (part.h <= box.w / 6) for (const [px, py] of points) pen.circle(px, py, 2, colors.first);
+  drawCurve(pen, stepped(source, points), colors.first, 1.5);
+  const dot = (px, py, ...look) => Number.isNaN(py) || pen.circle(px, py, ...look);
+  if (part.h <= box.w / 6) for (const [px, py] of points) dot(px, py, 2, colors.first);
   if (view.pin !== null && view.pin >= part.row && view.pin <= last) {
-    pen.circle(x(view.pin), y(source.value(view.pin, view.column)), 5, colors.second, false);
+    dot(x(view.pin), y(source.value(view.pin, view.column)), 5, colors.second, false);
   }
   pen.line([[x(view.row), box.y], [x(view.row), box.y + box.h]], colors.ink, 1, [2, 3]);
-  pen.circle(x(view.row), y(view.value), 4, colors.ink);
+  dot(x(view.row), y(view.value), 4, colors.ink);
 }
 
 /** The pair under the cursor as a clock hand: its shadows on the two axes are its two columns. */
@@ -676,9 +737,20 @@ function make(tag, properties = {}, ...children) {
   return element;
 }
 
+/** Put words there if they are others than those that stand there: a voice reads what is written. */
+function write(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+}
+
+/** An element in as much room as the longest text needs that it may get: nothing beside it jumps. */
+const roomFor = (element, longest, tag = "span") => make(tag, { className: "room", "data-longest": longest }, element);
+
+const longestOf = (texts) => texts.reduce((a, b) => (b.length > a.length ? b : a), "");
+
 class HeatmapElement {
   constructor(root) {
     this.root = root;
+    this.ends = new AbortController(); // of all that it listens to, outside of itself too
     this.initial = JSON.parse(root.dataset.state);
     const { row = 0, column = 0, pin = null, zoom = 1, frame = 0 } = this.initial;
     this.source = this.makeSource(this.initial);
@@ -690,9 +762,15 @@ class HeatmapElement {
     this.frameCursor(true);
     this.build();
     this.recolor();
+    root.dataset.live = ""; // the still gives way before a link looks where this stands
     this.readAddress(location.hash);
-    root.dataset.live = "";
     this.watch();
+  }
+
+  /** End what would go on after the element is gone: playing, watching, listening. */
+  dispose() {
+    this.ends.abort();
+    clearInterval(this.timer);
   }
 
   makeSource(state) {
@@ -746,6 +824,10 @@ class HeatmapElement {
     }
     if (!this.zoomable || !ZOOMS.includes(view.zoom)) view.zoom = 1;
     this.frameCursor(source !== before || view.zoom !== zoom, changes);
+    if (view.zoom !== zoom) {
+      const { h, w } = this.window;
+      this.say(`Zoom ${view.zoom}×: ${h} of ${count(rows, source.rowAxis.name)}, ${w} of ${count(columns, source.columnAxis.name)}.`);
+    }
     this.hover = null;
     const recompute = source !== before || changes.frame !== undefined;
     if (recompute) this.compute();
@@ -802,17 +884,18 @@ class HeatmapElement {
     const [rows, columns] = this.source.shape;
     if (!this.image || this.image.width !== columns || this.image.height !== rows) {
       this.image = newCanvas(columns, rows);
-      this.numbers = new Float32Array(rows * columns);
+      this.numbers = new Float64Array(rows * columns); // 1e9 and 1e9 + 1 are one float32
       this.pixels = new ImageData(columns, rows);
     }
     this.source.fill(this.numbers);
     const { low, high } = this.source.valueAxis;
-    const scale = 256 / (high - low);
+    const range = high - low;
     const colors = new Uint32Array(this.table.buffer);
     const pixels = new Uint32Array(this.pixels.data.buffer);
     for (let i = 0; i < pixels.length; i++) {
-      const shade = (this.numbers[i] - low) * scale + 0.5;
-      pixels[i] = colors[shade < 0 ? 0 : shade > 256 ? 256 : shade | 0];
+      const shade = ((this.numbers[i] - low) / range) * 256 + 0.5;
+      // NaN leaves the pixel clear: the hatching shows through.
+      pixels[i] = Number.isNaN(shade) ? 0 : colors[shade < 0 ? 0 : shade > 256 ? 256 : shade | 0];
     }
     this.image.getContext("2d").putImageData(this.pixels, 0, 0);
   }
@@ -850,11 +933,53 @@ class HeatmapElement {
     const { row, column } = this.cursor();
     let sentence = this.source.describe(row, column);
     if (this.view.pin !== null) sentence += ` · ${this.comparison(row)}`;
-    this.readout.textContent = sentence;
+    write(this.readout, sentence);
     for (const control of this.controls) control.show();
-    this.pinButton.textContent = this.view.pin === null ? `Pin ${this.source.rowAxis.name}` : "Unpin";
-    if (all) this.summary.textContent = this.source.summary();
+    write(this.pinButton.querySelector("b"), this.view.pin === null ? `Pin ${this.source.rowAxis.name}` : "Unpin");
+    if (all) {
+      write(this.summary, this.source.summary());
+      if (this.sized !== this.source) this.keepRoom();
+    }
     if (!this.tableBox.hidden) this.fillTable();
+  }
+
+  /** Once for each source, not for each frame: what is longest in any of them. */
+  keepRoom() {
+    const { source } = this;
+    this.sized = source;
+    this.readout.parentElement.dataset.longest = this.longestSentence();
+    const shown = source.frame;
+    const summaries = Array.from({ length: source.frames?.count ?? 1 }, (_, frame) => {
+      if (source.frames) source.frame = frame;
+      return source.summary();
+    });
+    source.frame = shown;
+    this.summary.parentElement.dataset.longest = `${longestOf(summaries)} 000`;
+  }
+
+  /** About the longest that the read-out can become, a pin included: its room is kept. */
+  longestSentence() {
+    const { source } = this;
+    const entry = (axis, size) => {
+      const name = axis.labels ? longestOf(axis.labels) : "";
+      // A sentence is typed: its longest token must have room from the start.
+      if (axis.details) return `${axis.name} 0000 (byte 000, id 000)`;
+      return `${axis.name} ${axis.labels ? name : size}`;
+    };
+    const [rows, columns] = source.shape;
+    const row = entry(source.rowAxis, rows);
+    const { name, unit, low, high } = source.valueAxis;
+    const digits = Math.max(3, ...(source.digits || []));
+    const value = `${longestOf(["−0.00·10^00", ...[low, high].map((end) => shownValue(source, end, digits))])}0 ${unit}`;
+    const first = source instanceof Encoding
+      ? `${row} · column 0000 (cosine of pair 0000) · wavelength 0.0000·10^00 positions · value +0.0000`
+      : `${source.frames ? `${source.frames.name}: ${longestOf(source.frames.labels || ["0000"])} · ` : ""}` +
+        `${row} · ${entry(source.columnAxis, columns)} · ${name} ${value}`;
+    const pinned = source.rowAxis.labels && !source.rowAxis.details
+      ? `${value} there, difference +${value}`
+      : "offset +0000, distance 0.00·10^00, dot product +0.00·10^00, cosine +0.0000" +
+        (source.gaps ? `, where both have a value (${columns} of ${columns})` : "");
+    return `${first} · against pinned ${row}: ${pinned}`;
   }
 
   comparison(row) {
@@ -865,11 +990,16 @@ class HeatmapElement {
     const pinned = `against pinned ${axisEntry(source.rowAxis, pin)}`;
     // Named rows are cases, not places: between them there is no offset, and no angle either.
     if (source.rowAxis.labels && !source.rowAxis.details) {
-      return `${pinned}: ${shownValue(source, there)} there, difference ${signed(here - there)}`;
+      const difference = Number.isNaN(here - there) ? "" : `, difference ${signed(here - there)}`;
+      return `${pinned}: ${shownValue(source, there)} there${difference}`;
     }
-    let [dot, distance, a2, b2] = [0, 0, 0, 0];
+    let [dot, distance, a2, b2, missing] = [0, 0, 0, 0, 0];
     for (let c = 0; c < source.shape[1]; c++) {
       const [a, b] = [source.value(row, c), source.value(pin, c)];
+      if (Number.isNaN(a + b)) {
+        missing++;
+        continue;
+      }
       dot += a * b;
       distance += (a - b) ** 2;
       a2 += a * a;
@@ -877,8 +1007,9 @@ class HeatmapElement {
     }
     const offset = row - pin;
     const cosine = a2 && b2 ? `, cosine ${signed(dot / Math.sqrt(a2 * b2))}` : "";
+    const both = missing ? `, where both have a value (${source.shape[1] - missing} of ${source.shape[1]})` : "";
     return (
-      `${pinned}: offset ${offset > 0 ? "+" : ""}${String(offset).replace("-", "−")}, ` +
+      `${pinned}: offset ${offset > 0 ? "+" : ""}${String(offset).replace("-", "−")}${both}, ` +
       `distance ${number(Math.sqrt(distance), 3)}, dot product ${signed(dot)}${cosine}`
     );
   }
@@ -911,7 +1042,7 @@ class HeatmapElement {
   }
 
   say(message) {
-    this.message.textContent = message;
+    write(this.message, message);
   }
 
   // -- building the controls
@@ -935,7 +1066,7 @@ class HeatmapElement {
         const { labels } = this.source.frames;
         return labels ? labels[this.source.frame] : String(this.source.frame);
       };
-      bar.append(this.range("frame", { min: 0, max: source.frames.count - 1 }, source.frames.name, label));
+      bar.append(this.range("frame", { min: 0, max: source.frames.count - 1 }, source.frames.name, label, longestOf(source.frames.labels || [String(source.frames.count)])));
     }
     if (this.zoomable) bar.append(this.select("zoom", ZOOMS, Number, (z) => `${z}×`));
 
@@ -946,8 +1077,15 @@ class HeatmapElement {
       "aria-label": this.initial.title,
       "aria-describedby": `${this.root.id}-help`,
     });
-    this.readout = make("p", { className: "readout", "aria-live": "polite" });
-    this.message = make("p", { className: "message", role: "status" });
+    this.readout = make("p", { className: "readout" });
+    this.message = make("p", { className: "message" });
+    // One live region for both: two would speak over each other.
+    this.words = make(
+      "div",
+      { className: "words", "aria-live": "polite" },
+      roomFor(this.readout, "", "div"),
+      roomFor(this.message, `wavelength runs from 0.000 to 0,000,000; 0000 is not in it, so this is 0,000.`, "div"),
+    );
     this.summary = make("p", { className: "summary" });
     this.tableBox = make("div", {
       className: "data", hidden: true, tabIndex: 0, role: "region", "aria-label": "Values around the cursor",
@@ -962,7 +1100,7 @@ class HeatmapElement {
     live.append(
       make("p", { className: "title" }, this.initial.title),
       // The words stand above the picture: below it they would be off the screen of a projector.
-      bar, this.readout, this.message, this.canvas, this.goTo(), this.actions(), this.tableBox, this.summary, help,
+      bar, this.words, this.canvas, this.goTo(), this.actions(), this.tableBox, roomFor(this.summary, "", "div"), help,
     );
     this.root.append(live);
     for (const element of live.querySelectorAll("input, select, button, canvas, .data")) {
@@ -986,15 +1124,15 @@ class HeatmapElement {
     return this.control(key, list, null, () => (list.value = this.state()[key]), () => ({ [key]: parse(list.value) }));
   }
 
-  range(key, limits, name = key, text = () => String(this.state()[key])) {
+  range(key, limits, name = key, text = () => String(this.state()[key]), longest = String(limits.max)) {
     const input = make("input", { type: "range", name: key, step: 1, ...limits });
-    const value = make("output");
+    const value = make("span"); // not an output: the slider itself speaks its value
     const show = () => {
       input.value = this.state()[key];
-      value.textContent = text();
+      write(value, text());
       input.setAttribute("aria-valuetext", text());
     };
-    return this.control(name, input, value, show, () => ({ [key]: Number(input.value) }));
+    return this.control(name, input, roomFor(value, longest), show, () => ({ [key]: Number(input.value) }));
   }
 
   textField(key, name) {
@@ -1009,15 +1147,15 @@ class HeatmapElement {
   baseRange() {
     const bases = [...new Set([...BASES, this.source.base])].sort((a, b) => a - b);
     const input = make("input", { type: "range", name: "base", min: 0, max: bases.length - 1, step: 1 });
-    const value = make("output");
+    const value = make("span");
     const show = () => {
       // A link may carry any base: the slider then stands at the next round one.
       const at = bases.findIndex((base) => base >= this.source.base);
       input.value = at < 0 ? bases.length - 1 : at;
-      value.textContent = number(this.source.base, 5);
+      write(value, number(this.source.base, 5));
       input.setAttribute("aria-valuetext", value.textContent);
     };
-    return this.control("base", input, value, show, () => ({ base: bases[Number(input.value)] }));
+    return this.control("base", input, roomFor(value, longestOf(bases.map((base) => number(base, 5)))), show, () => ({ base: bases[Number(input.value)] }));
   }
 
   /** Fields that move the cursor: by number, by name where rows or columns have names. */
@@ -1086,8 +1224,10 @@ class HeatmapElement {
 
   actions() {
     const button = (text, onclick) => make("button", { type: "button", onclick }, text);
-    this.pinButton = button("", () => this.togglePin());
-    this.playButton = button("Play", () => this.togglePlay());
+    const turning = (longest, onclick) => button(roomFor(make("b"), longest), onclick);
+    this.pinButton = turning(`Pin ${this.source.rowAxis.name}`, () => this.togglePin());
+    this.playButton = turning("Pause", () => this.togglePlay());
+    write(this.playButton.querySelector("b"), "Play");
     const table = button("Table", () => {
       this.tableBox.hidden = !this.tableBox.hidden;
       table.setAttribute("aria-expanded", !this.tableBox.hidden);
@@ -1117,9 +1257,11 @@ class HeatmapElement {
     const playing = this.timer !== undefined;
     clearInterval(this.timer);
     this.timer = undefined;
-    // A voice that reads every step would never end.
-    this.readout.setAttribute("aria-live", playing ? "polite" : "off");
-    this.playButton.textContent = playing ? "Play" : "Pause";
+    // A voice that reads every step would never end: it hears where the walk ended.
+    this.words.setAttribute("aria-live", playing ? "polite" : "off");
+    write(this.playButton.querySelector("b"), playing ? "Play" : "Pause");
+    const { source } = this;
+    this.say(playing ? `Paused at ${source.frames ? source.frameName() : axisEntry(source.rowAxis, this.view.row)}.` : "");
     if (playing) return;
     const pace = matchMedia("(prefers-reduced-motion: reduce)").matches ? 800 : 120;
     this.timer = setInterval(() => {
@@ -1144,7 +1286,7 @@ class HeatmapElement {
     const label = (axis, i) => quote(axis.labels ? axis.labels[i] : i);
     const line = (head, cell) => [head, ...Array.from({ length: columns }, (_, c) => cell(c))].join(",");
     const out = [line(quote(`${source.rowAxis.name} \\ ${source.columnAxis.name}`), (c) => label(source.columnAxis, c))];
-    for (let r = 0; r < rows; r++) out.push(line(label(source.rowAxis, r), (c) => source.value(r, c)));
+    for (let r = 0; r < rows; r++) out.push(line(label(source.rowAxis, r), (c) => (Number.isNaN(source.value(r, c)) ? "" : source.value(r, c))));
     return out.join("\n") + "\n";
   }
 
@@ -1183,13 +1325,31 @@ class HeatmapElement {
       else if (text !== "" && isFinite(Number(text))) changes[key] = Number(text);
     }
     if (this.timer !== undefined) this.togglePlay();
-    this.say("");
     try {
       this.set(changes);
+      this.say("");
     } catch (error) {
       this.say(`The link to this view could not be read: ${error.message}.`);
     }
-    this.root.scrollIntoView({ block: "start" });
+    this.land();
+  }
+
+  /** Stand at the top of the window, and stay there while formulas and pictures above still find
+   *  their size: until the reader does anything, ten seconds at most. */
+  land() {
+    this.landing?.abort();
+    const landing = (this.landing = new AbortController());
+    const signal = AbortSignal.any([landing.signal, this.ends.signal]);
+    const go = () => this.root.scrollIntoView({ block: "start", behavior: "instant" });
+    for (let fold = this.root.closest("details"); fold; fold = fold.parentElement.closest("details")) fold.open = true;
+    go();
+    const sizes = new ResizeObserver(go);
+    sizes.observe(document.body);
+    signal.addEventListener("abort", () => sizes.disconnect());
+    for (const act of ["wheel", "touchstart", "pointerdown", "keydown"]) {
+      addEventListener(act, () => landing.abort(), { signal, capture: true, passive: true });
+    }
+    setTimeout(() => landing.abort(), 10000);
   }
 
   // -- events
@@ -1258,20 +1418,30 @@ class HeatmapElement {
   }
 
   watch() {
-    new ResizeObserver(() => this.draw()).observe(this.canvas);
+    const { signal } = this.ends;
     const recolor = () => {
-      if (this.root.dataset.theme !== pageTheme()) this.recolor();
+      // Off the page (a notebook takes cells out that are far away) there are no colours to read.
+      if (this.root.isConnected && this.root.dataset.theme !== pageTheme()) this.recolor();
     };
+    const sizes = new ResizeObserver(() => {
+      recolor();
+      this.draw();
+    });
+    sizes.observe(this.canvas);
     const attributes = { attributes: true, attributeFilter: ["data-theme", "data-jp-theme-light", "class", "theme"] };
-    const observer = new MutationObserver(recolor);
-    observer.observe(document.documentElement, attributes);
-    observer.observe(document.body, attributes);
-    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", recolor);
-    addEventListener("hashchange", () => this.readAddress(location.hash));
+    const themes = new MutationObserver(recolor);
+    themes.observe(document.documentElement, attributes);
+    themes.observe(document.body, attributes);
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", recolor, { signal });
+    addEventListener("hashchange", () => this.readAddress(location.hash), { signal });
     document.addEventListener("click", (event) => {
       // A link that was followed before is in the address already and changes nothing there.
       const link = event.target.closest?.("a");
       if (link?.hash && link.hash === location.hash) this.readAddress(link.hash);
+    }, { signal });
+    signal.addEventListener("abort", () => {
+      sizes.disconnect();
+      themes.disconnect();
     });
   }
 }
@@ -1288,10 +1458,12 @@ function pageTheme() {
 }
 
 export function mount(root) {
+  root.heatmap?.dispose();
   try {
     root.heatmap = new HeatmapElement(root);
   } catch (error) {
     // Say it, and leave the still picture standing.
+    root.heatmap = null;
     root.dataset.live = "failed";
     root.querySelector(".live")?.remove();
     root.append(make("p", { className: "message", role: "alert" }, `This heatmap cannot be drawn: ${error.message}.`));
@@ -1322,9 +1494,18 @@ export default {
     };
     el.append(root);
     // A host may attach a view only after it was rendered; until then it has no colours.
-    const start = () => (root.isConnected ? show() : requestAnimationFrame(start));
+    let frame;
+    const start = () => {
+      cancelAnimationFrame(frame); // show() may be called while this waits
+      if (root.isConnected) show();
+      else frame = requestAnimationFrame(start);
+    };
     start();
-    model.on("change:state", show);
-    return () => model.off("change:state", show);
+    model.on("change:state", start);
+    return () => {
+      model.off("change:state", start);
+      cancelAnimationFrame(frame);
+      root.heatmap?.dispose();
+    };
   },
 };

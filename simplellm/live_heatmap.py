@@ -24,6 +24,9 @@ class LiveHeatmap(anywidget.AnyWidget):
     Args:
         heatmap: What it shows at first.
 
+    Raises:
+        TypeError: If it is no heatmap.
+
     Attributes:
         view: Where the reader is, as the browser's ``state()`` gives it: ``row``, ``column``, and
             what the controls were set to. Observe it: ``live.observe(answer, names="view")``.
@@ -44,15 +47,25 @@ class LiveHeatmap(anywidget.AnyWidget):
     view = traitlets.Dict().tag(sync=True)
 
     def __init__(self, heatmap: Interactive, **options: Any) -> None:
+        _check(heatmap)
         super().__init__(state=heatmap.state, view=_view(heatmap), **options)
 
     def show(self, heatmap: Interactive) -> None:
         """Show another heatmap in the same place."""
+        _check(heatmap)
         self.view = _view(heatmap)
         self.state = heatmap.state
 
     def __repr__(self) -> str:
         return f"LiveHeatmap {self.state['name']!r}: {self.state['title']}"
+
+
+def _check(heatmap: object) -> None:
+    if not isinstance(heatmap, Interactive):
+        raise TypeError(
+            f"heatmap must be a Heatmap, an EncodingExplorer or a SentenceExplorer, "
+            f"got {type(heatmap).__name__}. Give an array to Heatmap first."
+        )
 
 
 def _view(heatmap: Interactive) -> dict[str, Any]:

@@ -9,15 +9,17 @@ import io
 import itertools
 import math
 import re
+from contextlib import AbstractContextManager
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import matplotlib
 import numpy as np
 from cycler import cycler
-from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_agg import FigureCanvasAgg, RendererAgg
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
 from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 
@@ -111,8 +113,11 @@ def cells(
     value: str,
     limits: tuple[float, float],
 ) -> None:
-    """Draw values ``(rows, columns)`` as cells with a labelled colour bar."""
+    """Draw values ``(rows, columns)`` as cells with a labelled colour bar; NaN is hatched."""
     low, high = limits
+    if np.isnan(values).any():
+        axes.patch.set(facecolor="white", edgecolor=MUTED, hatch="////")
+        value += " · hatched: no value"
     picture = axes.imshow(
         values,
         aspect="auto",
@@ -127,6 +132,11 @@ def cells(
     axes.figure.colorbar(picture, ax=axes, label=value, fraction=0.05, pad=0.02)
 
 
+def still_style() -> AbstractContextManager[None]:
+    """The look of a still while it is made and drawn; a dollar in a name is a dollar."""
+    return matplotlib.rc_context({**STYLE, "text.parse_math": False, "axes.titlesize": 11})
+
+
 def still(
     values: NDArray[np.float64],
     title: str,
@@ -137,24 +147,121 @@ def still(
     *,
     row_labels: list[str] | None = None,
     column_labels: list[str] | None = None,
-) -> bytes:
-    """The still picture of a heatmap: a small PNG, the same bytes for the same numbers."""
-    with matplotlib.rc_context(STYLE):
+    note: str = "",
+) -> Figure:
+    """The still picture of a heatmap, to be drawn by :func:`to_png` inside :func:`still_style`.
+
+    No word of it runs out of the picture or over another: the title and the note below it wrap,
+    names that do not fit side by side lean, and names that do not fit at all give way to every
+    second, every third.
+    """
+    with still_style():
         width, height = STILL_PIXELS
         figure = Figure(figsize=(width / 100, height / 100), layout="constrained")
+        FigureCanvasAgg(figure)
         axes = figure.subplots()
-        axes.set_title(title)
+        top = 6.0
+        for text, size, ink, most in ((title, 11, INK, 3), (note, 8.5, MUTED, 2)):
+            for line in _wrapped(text, width - 16, size, most):
+                figure.text(8 / width, 1 - top / height, line, va="top", size=size, color=ink)
+                top += 1.75 * size
+        engine = figure.get_layout_engine()
+        engine.set(rect=(0, 0, 1, 1 - (top + 2) / height))  # type: ignore[union-attr, call-arg]
         cells(axes, values, rows, columns, value, limits)
-        # Every name where there is room, else every second, every third: a number in its place
-        # would be read as the name.
-        for labels, most, set_ticks in (
-            (row_labels, 24, axes.set_yticks),
-            (column_labels, 16, axes.set_xticks),
+        _write_names(figure, axes, row_labels, column_labels)
+        # The names of the axes, now that it is known how much room they have.
+        box = axes.get_window_extent()
+        bar = figure.axes[1]
+        for label, room in (
+            (axes.xaxis.label, box.width),
+            (axes.yaxis.label, box.height),
+            (bar.yaxis.label, box.height),
         ):
-            if labels is not None:
-                at = ticks(labels, most)
-                set_ticks(at, [labels[i] for i in at])
-        return to_png(figure)
+            label.set_text("\n".join(_wrapped(label.get_text(), room, 10, 2)))
+        return figure
+
+
+def _write_names(
+    figure: Figure, axes: Axes, row_labels: list[str] | None, column_labels: list[str] | None
+) -> None:
+    """Write names at rows and columns: as many as have room once the others have theirs."""
+    n_rows, n_columns = (round(abs(b - a)) for a, b in (axes.get_ylim(), axes.get_xlim()))
+    rows = [_clipped(label, 130) for label in row_labels or map(str, range(n_rows))]
+    columns = [_clipped(label, 130) for label in column_labels or map(str, range(n_columns))]
+
+    def write_rows(room: float) -> None:
+        small = row_labels is not None and n_rows * 15 > room >= n_rows * 11
+        most = int(room // (11 if small else 15))
+        at = ticks(rows, max(1, most if row_labels else min(most, 12)))
+        axes.set_yticks(at, [rows[i] for i in at], fontsize=7.5 if small else 10)
+
+    axes.set_xticks([])
+    write_rows(STILL_PIXELS[1] - 90.0)
+    figure.draw_without_rendering()
+    pitch = axes.get_window_extent().width / n_columns
+    written = [_text_width(label, 10) + 10 for label in columns]
+    lean = False
+    at = list(range(n_columns))
+    if max(written) > pitch or column_labels is None:
+        # Numbers and letters may be left out; names lean, where that leaves room for all.
+        short = max(written) <= 50
+        lean = not short and pitch >= 19
+        if not lean:
+            most = min(n_columns, 60 if column_labels else 16)
+            while most > 1 and not _fit(columns, most, written, pitch):
+                most -= 1
+            at = ticks(columns, most)
+    axes.set_xticks(at, [columns[i] for i in at])
+    if lean:
+        for label in axes.get_xticklabels():
+            label.set(rotation=40, ha="right", rotation_mode="anchor")
+    figure.draw_without_rendering()
+    write_rows(axes.get_window_extent().height)
+    figure.draw_without_rendering()
+
+
+def _fit(labels: list[str], most: int, written: list[float], pitch: float) -> bool:
+    at = ticks(labels, most)
+    return all((written[i] + written[j]) / 2 <= (j - i) * pitch for i, j in itertools.pairwise(at))
+
+
+def _text_width(text: str, size: float) -> float:
+    """How many pixels of a still a text takes, at a size in points."""
+    font = FontProperties(size=size)
+    size_of = _renderer().get_text_width_height_descent
+    return float(size_of(text, font, ismath=False)[0])  # type: ignore[no-untyped-call]
+
+
+@cache
+def _renderer() -> RendererAgg:
+    return RendererAgg(1, 1, 100.0)  # type: ignore[no-untyped-call]
+
+
+def _clipped(text: str, pixels: float, size: float = 10, end: str = "…") -> str:
+    """A text in at most so many pixels, with a sign that there is more of it."""
+    if _text_width(text, size) <= pixels:
+        return text
+    while text and _text_width(text + end, size) > pixels:
+        text = text[:-1]
+    return text.rstrip() + end
+
+
+def _wrapped(text: str, pixels: float, size: float, most: int) -> list[str]:
+    """A text as lines of at most so many pixels; what needs more lines than `most` is cut.
+
+    Example:
+        >>> _wrapped("one two three", 60, 10, 2)
+        ['one two', 'three']
+    """
+    lines: list[str] = []
+    for word in text.split():
+        if lines and _text_width(f"{lines[-1]} {word}", size) <= pixels:
+            lines[-1] += f" {word}"
+        else:
+            lines.append(word)
+    if len(lines) > most:
+        lines = [*lines[: most - 1], " ".join(lines[most - 1 :])]
+    return [_clipped(line, pixels, size) for line in lines]
 
 
 def ticks(labels: list[str], most: int) -> list[int]:

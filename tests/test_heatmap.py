@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import Image
 
-from simplellm import InputEmbedding, sinusoidal_encoding
+from simplellm import InputEmbedding, SimpleLLM, SimpleLLMConfig, plots, sinusoidal_encoding
 from simplellm import palette as colours
 from simplellm.heatmap import EncodingExplorer, Heatmap, SentenceExplorer, from_html, script
 from simplellm.live_heatmap import LiveHeatmap
@@ -30,6 +30,18 @@ def grid(values, **options) -> Heatmap:
 def sentence(text: str = "ab", **options) -> SentenceExplorer:
     torch.manual_seed(0)
     return SentenceExplorer(InputEmbedding(259, 8, 12, 0.1), text, **options)
+
+
+def small_model() -> SimpleLLM:
+    return SimpleLLM(
+        SimpleLLMConfig(vocab_size=259, d_model=8, n_layers=1, n_heads=1, max_seq_len=8)
+    )
+
+
+def spoilt_layer() -> InputEmbedding:
+    layer = InputEmbedding(259, 8, 12, 0.0)
+    torch.nn.init.constant_(layer.token_embedding.embedding.weight, math.nan)
+    return layer
 
 
 ALL = [EncodingExplorer(d_model=8, positions=6), grid([[1.0, -2.0]]), sentence()]
@@ -117,10 +129,132 @@ def test_values_that_float32_would_round_visibly_are_kept_in_float64():
 def test_tensors_with_gradient_and_in_bfloat16_are_taken():
     x = torch.tensor([[1.0, 2.5]], dtype=torch.bfloat16, requires_grad=True)
     assert grid(x).values().tolist() == [[1.0, 2.5]]
+    assert grid([x, x]).all_values().tolist() == [[[1.0, 2.5]]] * 2
+
+
+@pytest.mark.parametrize(
+    "dtype", [torch.bool, torch.uint8, torch.int64, torch.float16, torch.bfloat16, torch.float64]
+)
+def test_every_real_dtype_is_shown_as_its_numbers(dtype):
+    x = torch.tensor([[0, 1], [1, 0]], dtype=dtype)
+    assert grid(x).values().tolist() == [[0.0, 1.0], [1.0, 0.0]]
+    assert grid(x.to_sparse()).values().tolist() == [[0.0, 1.0], [1.0, 0.0]]
+    if dtype != torch.bfloat16:
+        assert grid(x.numpy()).values().tolist() == [[0.0, 1.0], [1.0, 0.0]]
+
+
+HIDDEN = np.ma.array([[1.0, 999.0], [3.0, 2.0]], mask=[[False, True], [False, False]])
+
+
+@pytest.mark.parametrize(
+    "values",
+    [HIDDEN, [HIDDEN, HIDDEN], [list(HIDDEN)], np.ma.stack([HIDDEN])],
+    ids=["array", "list of arrays", "list of rows", "stack"],
+)
+def test_what_is_masked_has_no_value_and_sets_no_scale(values):
+    heatmap = grid(values)
+    assert np.isnan(heatmap.values()).tolist() == [[False, True], [False, False]]
+    assert (heatmap.state["value"]["low"], heatmap.state["value"]["high"]) == (1.0, 3.0)
+    assert np.nansum(heatmap.values()) == 6 and "without a value" in heatmap.alt
+    assert "1 to 3" in heatmap.alt
+
+
+def test_whole_numbers_that_are_masked_have_no_value_either():
+    heatmap = grid(np.ma.array([[1, 999], [3, 2]], mask=HIDDEN.mask))
+    assert np.isnan(heatmap.values()).sum() == 1
+    assert heatmap.state["value"]["high"] == 3.0
+
+
+def test_nan_has_no_value_and_is_drawn_as_no_colour_of_the_scale():
+    heatmap = grid([[1.0, math.nan]] * 2)
+    assert (heatmap.state["value"]["low"], heatmap.state["value"]["high"]) == (1.0, 2.0)
+    pixels = np.asarray(Image.open(io.BytesIO(heatmap.picture())).convert("RGB"), dtype=int)
+    there = pixels[100:200, 400:500].reshape(-1, 3)
+    assert (np.ptp(there, axis=1) < 25).all()  # white and grey: a hatching, no colour
+    assert np.ptp(there.sum(axis=1)) > 200
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        1e9 + np.arange(4.0),
+        -1e9 - np.arange(4.0),
+        1 + 1e-8 * np.arange(4),
+        1e-140 * np.arange(4),
+        1e149 * np.arange(4),
+    ],
+    ids=["billions", "minus billions", "about one", "tiny", "huge"],
+)
+def test_values_keep_their_differences_in_numbers_words_and_colours(values):
+    heatmap = grid(values[None])
+    assert heatmap.values().tolist() == [values.tolist()]
+    low, high = sorted((values[0], values[-1]))
+    assert (heatmap.state["value"]["low"], heatmap.state["value"]["high"]) == (low, high)
+    words = re.search(r"value: (\S+) to (\S+)\.(?: |$)", heatmap.alt)
+    assert [float(word) for word in words.groups()] == pytest.approx([low, high], abs=0, rel=1e-12)
+    with plots.still_style():
+        axes = heatmap.figure().axes[0]
+    shown = axes.images[0].norm(values)
+    assert np.allclose(sorted(shown), [0, 1 / 3, 2 / 3, 1], atol=1e-6)
+
+
+def test_differences_within_one_frame_are_kept_beside_a_wide_one():
+    close = 1 + 1e-8 * np.arange(4)
+    assert grid([[[0.0, 50.0, -3.0, 9.0]], [close]]).all_values()[1, 0].tolist() == close.tolist()
+
+
+def test_values_too_small_for_float32_are_not_rounded_to_zero():
+    assert grid([[1e-50, 2e-50]]).values().tolist() == [[1e-50, 2e-50]]
+
+
+@pytest.mark.parametrize("value", [0.0, 7.0, -7.0, 1e20, -1e20, 1e-160])
+def test_equal_values_have_a_scale_with_two_ends(value):
+    if value == 1e-160:
+        with pytest.raises(ValueError, match="multiply"):
+            grid([[value, value]])
+        return
+    ends = grid([[value, value]]).state["value"]
+    assert ends["low"] <= value <= ends["high"]
+    assert ends["low"] < ends["high"]
+
+
+def test_places_of_numpy_and_torch_go_into_the_page():
+    heatmap = grid(np.eye(3), row=np.int64(1), column=torch.tensor(2), pin=np.uint8(0))
+    assert from_html(heatmap.html()).state == heatmap.state
+    explorer = EncodingExplorer(np.int64(8), np.int32(6), np.float64(50.0), row=np.int64(1))
+    assert from_html(explorer.html()).state == explorer.state
+
+
+def test_output_draws_its_picture_once(monkeypatch):
+    drawn = []
+    monkeypatch.setattr(plots, "to_png", lambda figure: drawn.append(figure) or b"png")
+    grid([[1.0, 2.0]])._repr_mimebundle_()
+    assert len(drawn) == 1
+
+
+def test_layer_with_places_for_the_marks_alone_shows_them():
+    heatmap = SentenceExplorer(InputEmbedding(259, 8, 2, 0.0), "anything")
+    assert heatmap.ids() == [SentenceExplorer.BOS, SentenceExplorer.EOS]
+    assert heatmap.parts().shape == (3, 2, 8)
+
+
+def test_picture_says_which_frame_it_shows_and_which_others_there_are():
+    heatmap = grid(np.zeros((3, 1, 1)), frames="layer", frame_labels=["a", "b", "c"], frame=1)
+    assert "Shown: layer b (2 of 3); the others: a · c." in heatmap.alt
+    assert "Shown: step 4, of 0 to 8." in grid(np.zeros((9, 1, 1)), frames="step", frame=4).alt
+    assert "Shown: part token (1 of 3)" in sentence(frame=0).alt
+    assert "Shown" not in grid([[1.0]]).alt
+    with plots.still_style():
+        words = " ".join(text.get_text() for text in heatmap.figure().texts)
+    assert "Shown: layer b (2 of 3); the others: a · c." in words
 
 
 def test_signed_values_get_a_scale_symmetric_around_zero():
     value = grid([[-3.0, 1.0]]).state["value"]
+    assert (value["low"], value["high"], value["diverging"]) == (-3.0, 3.0, True)
+    value = grid([[-1.0, 3.0]]).state["value"]
+    assert (value["low"], value["high"], value["diverging"]) == (-3.0, 3.0, True)
+    value = grid([[-3.0, -1.0]]).state["value"]
     assert (value["low"], value["high"], value["diverging"]) == (-3.0, 3.0, True)
 
 
@@ -157,7 +291,18 @@ def test_sentence_longer_than_the_layer_is_cut_before_its_end_mark():
 @pytest.mark.parametrize(
     ("make", "error", "words"),
     [
-        (lambda: grid([[float("nan"), 1.0]]), ValueError, ["values", "1 NaN", "(0, 0, 0)"]),
+        (lambda: grid([[math.nan, math.nan]]), ValueError, ["values", "all NaN or masked"]),
+        (lambda: grid(np.ma.masked_all((2, 2))), ValueError, ["values", "all NaN or masked"]),
+        (lambda: grid([[1e300]]), ValueError, ["values", "1e+300", "±1e+150", "Divide"]),
+        (lambda: grid([[5e-324, 0.0]]), ValueError, ["values", "5e-324", "multiply"]),
+        (lambda: grid([[2**60, 2**60 + 1]]), ValueError, ["values", "2**53", "Subtract"]),
+        (lambda: grid([[1.0], [1.0, 2.0]]), ValueError, ["values", "ragged", "(1,)", "(2,)"]),
+        (lambda: grid([[None, 1.0]]), TypeError, ["values", "object", "NaN"]),
+        (lambda: grid(3.0), ValueError, ["values", "(rows, columns)", "()"]),
+        (lambda: grid(np.zeros((1, 1, 1, 1))), ValueError, ["values", "(1, 1, 1, 1)"]),
+        (lambda: grid(torch.ones(1, 1) * 1j), TypeError, ["values", "complex64", "values.real"]),
+        (lambda: grid([torch.ones(1) * 1j]), TypeError, ["values", "complex64"]),
+        (lambda: grid(torch.ones(1, 1, device="meta")), ValueError, ["values", "meta"]),
         (lambda: grid([[1.0], [math.inf]]), ValueError, ["values", "infinite", "(0, 1, 0)"]),
         (lambda: grid(np.empty((0, 3))), ValueError, ["values", "empty", "(1, 0, 3)"]),
         (lambda: grid(np.zeros((3, 3000))), ValueError, ["values", "3000", "2048"]),
@@ -166,6 +311,18 @@ def test_sentence_longer_than_the_layer_is_cut_before_its_end_mark():
         (lambda: grid([["a"]]), TypeError, ["values", "real numbers"]),
         (lambda: grid([[1.0 + 2.0j]]), TypeError, ["values", "complex"]),
         (lambda: grid([[1.0]], row_labels=["a", "b"]), ValueError, ["row_labels", "2", "1"]),
+        (lambda: grid([[1.0, 2.0]], column_labels="ab"), TypeError, ["column_labels", "'ab'"]),
+        (lambda: grid([[1.0]], frame_labels=3), TypeError, ["frame_labels", "list", "3"]),
+        (lambda: grid([[1.0]], title=None), TypeError, ["title", "str", "None"]),
+        (lambda: grid([[1.0]], title=" "), ValueError, ["title", "empty"]),
+        (lambda: grid([[1.0]], name=7), TypeError, ["name", "str", "7"]),
+        (lambda: grid([[1.0]], unit=b"ms"), TypeError, ["unit", "b'ms'", "Decode"]),
+        (lambda: grid([[1.0]], row=0.5), TypeError, ["row", "int", "0.5"]),
+        (lambda: grid([[1.0]], pin=True), TypeError, ["pin", "int", "True"]),
+        (lambda: grid([[1.0]], column=-1), ValueError, ["column", "at least 0", "-1"]),
+        (lambda: grid([[1.0]], limits=3), TypeError, ["limits", "(low, high)", "3"]),
+        (lambda: grid([[1.0]], limits=(0, 1, 2)), TypeError, ["limits", "(0, 1, 2)"]),
+        (lambda: grid([[1.0]], limits=(-1e308, 1e308)), ValueError, ["limits", "1e+150"]),
         (lambda: grid([[1.0]], row=1), ValueError, ["row", "below 1", "got 1"]),
         (lambda: grid([[1.0]], frame=2), ValueError, ["frame", "below 1", "got 2"]),
         (lambda: EncodingExplorer(64, 8, pin=8), ValueError, ["pin", "below 8", "got 8"]),
@@ -184,6 +341,33 @@ def test_sentence_longer_than_the_layer_is_cut_before_its_end_mark():
             ValueError,
             ["vocabulary", "259", "100"],
         ),
+        (
+            lambda: SentenceExplorer(small_model(), "a"),
+            TypeError,
+            ["layer", "SimpleLLM", "input_embedding"],
+        ),
+        (
+            lambda: SentenceExplorer(torch.nn.Embedding(259, 8), "a"),
+            TypeError,
+            ["layer", "InputEmbedding", "got Embedding"],
+        ),
+        (
+            lambda: SentenceExplorer(InputEmbedding(259, 8, 1, 0.0), ""),
+            ValueError,
+            ["layer", "2 to 2048 positions", "got 1", "max_seq_len"],
+        ),
+        (
+            lambda: SentenceExplorer(InputEmbedding(259, 8, 3000, 0.0), ""),
+            ValueError,
+            ["layer", "2 to 2048 positions", "got 3000"],
+        ),
+        (lambda: SentenceExplorer(spoilt_layer(), "a"), ValueError, ["layer", "NaN"]),
+        (lambda: sentence(b"ab"), TypeError, ["text", "b'ab'", "Decode"]),
+        (lambda: sentence("\ud800"), ValueError, ["text", "UTF-8"]),
+        (lambda: sentence("ab", row=4), ValueError, ["row", "below 4", "got 4"]),
+        (lambda: sentence("ab", frame=3), ValueError, ["frame", "below 3", "got 3"]),
+        (lambda: LiveHeatmap(np.eye(2)), TypeError, ["heatmap", "ndarray", "Heatmap"]),
+        (lambda: LiveHeatmap(ALL[0]).show("explorer"), TypeError, ["heatmap", "str"]),
         (lambda: from_html("<p>nothing</p>"), ValueError, ["simplellm-heatmap"]),
     ],
 )

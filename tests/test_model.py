@@ -236,6 +236,15 @@ def test_top_k_draws_from_the_likeliest_only() -> None:
     assert (new == likeliest).any(1).all()
 
 
+@pytest.mark.parametrize("k", [1, 2, 3])
+def test_top_k_draws_every_one_of_the_likeliest(k: int) -> None:
+    module, ids = model(), prompt(1, 4).repeat(256, 1)
+    logits = module(ids[:1])[0, -1]
+    logits[PAD] = -math.inf
+    new = module.generate(ids, 1, temperature=1e3, top_k=k)[:, -1]  # all nearly as likely
+    assert set(new.tolist()) == set(logits.topk(k).indices.tolist())
+
+
 def test_generating_leaves_the_mode_as_it_was() -> None:
     module = model(dropout=0.5).train()
     a, b = module.generate(prompt(1, 4), 8), module.generate(prompt(1, 4), 8)

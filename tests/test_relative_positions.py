@@ -126,6 +126,16 @@ def test_a_bucket_is_the_formula_of_the_paper(distance: int, half: int, reach: i
     assert int(bias.buckets(torch.tensor(distance))) == want
 
 
+@pytest.mark.parametrize(("half", "factor"), [(5, 2), (4, 2), (3, 3), (8, 2)])
+def test_a_far_bucket_begins_at_its_bound_where_that_is_whole(half: int, factor: int) -> None:
+    # Bounds half, half * factor, half * factor ** 2, …: 5, 10, 20, 40, 80 of 160. Computed in
+    # floating point 80 is a little more than 80, and without care would count as below its bound.
+    bias = RelativePositionBias(1, n_buckets=2 * half, max_distance=half * factor**half)
+    for j in range(half):
+        bound = half * factor**j
+        assert bias.buckets(torch.tensor([bound - 1, bound])).tolist() == [half + j - 1, half + j]
+
+
 def test_each_distance_is_given_the_number_of_its_bucket() -> None:
     bias = RelativePositionBias(3, n_buckets=8, max_distance=20)
     with torch.no_grad():

@@ -13,6 +13,7 @@ import re
 import time
 import xml.etree.ElementTree as ET
 from functools import cache
+from importlib.resources import files
 
 import numpy as np
 import pytest
@@ -22,6 +23,7 @@ from PIL import Image
 
 from simplellm import InputEmbedding
 from simplellm.heatmap import EncodingExplorer, Heatmap, SentenceExplorer
+from simplellm.palette import stylesheet
 
 FRAMES = np.random.default_rng(0).normal(size=(3, 5, 4)) * 100
 
@@ -194,6 +196,53 @@ def test_readout_names_position_column_pair_wavelength_and_value(show):
     assert show("encoding").readout == (
         "position 37 · column 20 (sine of pair 10) · wavelength 111.7 positions · value +0.873"
     )
+
+
+CLOSE = {
+    "billions": 1e9 + np.arange(4.0),
+    "minus billions": -1e9 - np.arange(4.0),
+    "about one": 1 + 1e-8 * np.arange(4),
+    "tiny": 1e-140 * np.arange(4),
+}
+
+
+@pytest.mark.parametrize("values", CLOSE.values(), ids=CLOSE)
+def test_values_that_lie_close_together_are_told_apart(show, values):
+    live = show(Heatmap(values[None], title="Close", name="close"))
+    assert live.values().tolist() == [values.tolist()]
+    said = set()
+    for column in range(4):
+        live.call(f"h.set({{column: {column}}})")
+        said.add(live.readout.split("value ")[1])
+    assert len(said) == 4
+    drawn = live.call("Array.from(new Uint32Array(h.pixels.data.buffer))")
+    assert len(set(drawn)) == 4
+
+
+MASKED = np.ma.array([[1.0, 999.0, 3.0], [4.0, 5.0, 6.0]], mask=[[0, 1, 0], [0, 0, 0]])
+
+
+def test_what_is_masked_has_no_value_anywhere(show):
+    live = show(Heatmap(MASKED, title="Gaps", name="gaps", column=1))
+    assert live.readout == "row 0 · column 1 · value no value"
+    assert live.call("h.pixels.data[4 + 3]") == 0  # clear: the hatching shows through
+    assert live.call("h.pixels.data[3]") == 255
+    assert "value: 1.00 to 6.00" in live.root.locator(".summary").inner_text()
+    assert "1 cell without a value" in live.root.locator(".summary").inner_text()
+    live.call("h.set({pin: 1})")
+    assert "where both have a value (2 of 3), distance 4.24" in live.readout  # √(3² + 3²)
+    rows = list(csv.reader(io.StringIO(saved(live, "CSV").decode())))
+    assert rows[1] == ["0", "1", "", "3"]
+    assert b"NaN" not in saved(live, "SVG")
+    live.root.get_by_role("button", name="Table").click()
+    assert live.root.locator("td[aria-current]").inner_text() == "no value"
+
+
+def test_numbers_in_cells_do_not_run_into_each_other(show):
+    numbers = [[123456.7, 1234567.8, -9999999.1] * 5] * 3
+    live = show(Heatmap(numbers, title="Long numbers", name="long"))
+    words = list(ET.fromstring(saved(live, "SVG")).itertext())
+    assert not [word for word in words if word in ("123456.7", "1234567.8")]
 
 
 # ---- every control changes what is shown
@@ -511,6 +560,52 @@ def test_link_out_of_range_is_brought_into_it(show):
     assert (live.state["row"], live.state["column"], live.state["zoom"]) == (127, 0, 1)
 
 
+GROWS = """<p id="above">above</p><script>
+    window.grow = (pixels) => { document.getElementById('above').style.height = `${pixels}px`; };
+    document.documentElement.style.scrollPaddingTop = '64px';
+</script>"""
+TOP = "root.getBoundingClientRect().top"
+
+
+def between(html: str) -> str:
+    return GROWS + "<p>words</p>" * 40 + html + "<p>words</p>" * 60
+
+
+def settled(live: Live) -> None:
+    live.page.evaluate("() => new Promise(f => requestAnimationFrame(() => setTimeout(f, 50)))")
+
+
+@pytest.mark.parametrize("width", [360, 1280])
+def test_link_lands_at_the_heatmap(show, width):
+    live = show("encoding", address="#heatmap-explorer?row=3", edit=between, width=width)
+    settled(live)
+    assert abs(live.call(TOP) - 64) <= 5
+
+
+def test_link_stays_at_the_heatmap_while_the_page_above_it_grows(show):
+    live = show("encoding", address="#heatmap-explorer?row=3", edit=between)
+    for height in (700, 40):
+        live.page.evaluate(f"grow({height})")
+        settled(live)
+        assert abs(live.call(TOP) - 64) <= 5
+    live.page.mouse.wheel(0, -150)  # from now on the reader says where the page stands
+    live.page.wait_for_function(
+        "() => document.querySelector('.simplellm-heatmap').getBoundingClientRect().top > 150"
+    )
+    live.page.evaluate("document.body.append(document.createElement('hr'))")
+    settled(live)
+    assert live.call(TOP) > 150
+
+
+def test_link_opens_the_fold_in_which_the_heatmap_stands(show):
+    def folded(html):
+        return f"{GROWS}<details><summary>more</summary>{between(html)}</details>"
+
+    live = show("encoding", address="#heatmap-explorer?row=3", edit=folded)
+    settled(live)
+    assert abs(live.call(TOP) - 64) <= 5
+
+
 # ---- mouse, touch, keyboard
 
 
@@ -761,6 +856,98 @@ def test_nothing_jumps_when_the_script_runs(show, width):
     assert live.page.evaluate("window.shift") < 0.01
 
 
+def uneven() -> Heatmap:
+    """Names of every length, and frames too: the shortest are on view at first."""
+    names = ["a", "a name", "a name that goes on for quite a while"]
+    return Heatmap(
+        np.arange(-27.0, 27.0).reshape(3, 3, 6) * 1e5,
+        title="Uneven names",
+        name="uneven",
+        rows="a kind of thing",
+        row_labels=names,
+        column_labels=["b", "W" * 24, *"cdef"],
+        frame_labels=names[::-1],
+        frame=2,
+        unit="units of something",
+    )
+
+
+UNEVEN = {**KINDS, "uneven": uneven, "billions": lambda: Heatmap(
+    1e9 + np.arange(99.0).reshape(9, 11), title="Close", name="close")}  # fmt: skip
+
+
+@pytest.mark.parametrize("width", [360, 700, 1280])
+@pytest.mark.parametrize("kind", UNEVEN)
+def test_nothing_jumps_when_the_cursor_moves(show, kind, width):
+    live = show(UNEVEN[kind](), width=width, edit=lambda html: f"{html}<p id=below>below</p>")
+    tops = live.call(
+        """(() => {
+            const end = document.querySelector('#below');
+            const below = () => [h.canvas, h.tableBox.previousSibling, h.summary, end]
+                .map(e => Math.round(e.getBoundingClientRect().top)).join();
+            const seen = new Set([below()]);
+            const [rows, columns] = h.source.shape;
+            const frames = h.source.frames ? h.source.frames.count : 1;
+            for (const pin of [null, rows - 1])
+                for (let frame = 0; frame < frames; frame++)
+                    for (let row = 0; row < rows; row += Math.ceil(rows / 9))
+                        for (let column = 0; column < columns; column += Math.ceil(columns / 9)) {
+                            h.set({frame, row, column, pin});
+                            seen.add(below());
+                        }
+            h.say('position runs from 0 to 127; 300 is not in it, so this is 127.');
+            seen.add(below());
+            return [...seen]; })()"""
+    )
+    assert len(tops) == 1, tops
+
+
+# What a screen reader is told: every change within a live region, and none that is switched off.
+LISTEN = """root => {
+    window.told = [];
+    const selector = '[aria-live=polite], [role=status], output';
+    new MutationObserver((changes) => {
+        for (const { target } of changes) {
+            const element = target.nodeType === 1 ? target : target.parentElement;
+            const region = element?.closest(selector);
+            if (region) told.push(element.textContent);
+        }
+    }).observe(root, { subtree: true, childList: true, characterData: true });
+}"""
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_cursor_move_is_told_once_and_no_move_is_not_told(show, kind):
+    live = show(kind)
+    assert live.root.locator("[aria-live], [role=status], output").count() == 1
+    live.root.evaluate(LISTEN)
+    live.call("h.set({row: 0, column: 1})")
+    assert live.page.evaluate("told") == [live.readout]
+    live.canvas.press("ArrowUp")  # the edge: nothing has changed
+    assert live.page.evaluate("told.length") == 1
+
+
+def test_zoom_is_told(show):
+    live = show("encoding")
+    live.root.evaluate(LISTEN)
+    live.canvas.press("+")
+    assert live.page.evaluate("told") == ["Zoom 2×: 64 of 128 positions, 32 of 64 columns."]
+    assert live.message == "Zoom 2×: 64 of 128 positions, 32 of 64 columns."
+
+
+@pytest.mark.parametrize(("kind", "end"), [("encoding", "position 40"), ("grid", "layer: first")])
+def test_play_tells_where_it_ended_and_no_step(show, kind, end):
+    live = show(kind)
+    live.page.clock.install()
+    live.page.clock.pause_at(time.time() + 3600)
+    live.root.evaluate(LISTEN)
+    live.root.get_by_role("button", name="Play").click()
+    live.page.clock.run_for(120 * 3)
+    assert live.page.evaluate("told") == []
+    live.root.get_by_role("button", name="Pause").click()
+    assert live.page.evaluate("told") == [f"Paused at {end}."]
+
+
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_axe_finds_nothing(show, kind, theme):
@@ -822,7 +1009,12 @@ def broken(change):
         (
             "grid",
             lambda s: s.update(values="AADAfwAAwH8=", shape=[1, 1, 2], dtype="float32"),
-            "NaN",
+            "values hold no number",
+        ),
+        (
+            "grid",
+            lambda s: s.update(values="AACAfwAAAAA=", shape=[1, 1, 2], dtype="float32"),
+            "values hold infinity",
         ),
     ],
 )
@@ -840,3 +1032,103 @@ def test_script_in_every_cell_mounts_each_heatmap_once(show):
     page = show("encoding", edit=twice).page
     assert page.locator(".simplellm-heatmap").count() == 2
     assert page.locator("canvas").count() == 2
+
+
+# ---- replaced and taken away
+
+
+@pytest.fixture
+def widget(new_page):
+    """The front end of LiveHeatmap in a bare page: `model.show(state)` is what Python does."""
+
+    def open_page(heatmap):
+        page = new_page()
+        module = files("simplellm").joinpath("heatmap.js").read_text("utf-8")
+        page.set_content(f"<html data-theme='light'><style>{stylesheet()}</style><main></main>")
+        page.evaluate(
+            """async ([source, state]) => {
+                const url = URL.createObjectURL(new Blob([source], { type: 'text/javascript' }));
+                const { default: { render } } = await import(url);
+                const listeners = new Set();
+                window.views = [];
+                window.model = {
+                    state,
+                    get: () => window.model.state,
+                    set: (key, view) => views.push(view),
+                    save_changes: () => {},
+                    on: (event, listener) => listeners.add(listener),
+                    off: (event, listener) => listeners.delete(listener),
+                    show: (next) => { window.model.state = next; listeners.forEach(f => f()); },
+                };
+                window.cleanUp = render({ model, el: document.querySelector('main') });
+            }""",
+            [module, heatmap.state],
+        )
+        return Live(page)
+
+    return open_page
+
+
+def test_theme_is_followed_after_another_state_was_shown(widget):
+    live = widget(encoding())
+    live.page.evaluate("state => model.show(state)", frames().state)
+    light = live.picture()
+    live.page.evaluate("document.documentElement.dataset.theme = 'dark'")
+    live.page.wait_for_function(
+        "() => document.querySelector('.simplellm-heatmap').dataset.theme === 'dark'"
+    )
+    assert live.picture() != light
+
+
+def test_what_played_is_silent_after_another_state_was_shown(widget):
+    live = widget(encoding())
+    live.page.clock.install()
+    live.page.clock.pause_at(time.time() + 3600)
+    live.root.get_by_role("button", name="Play").click()
+    live.page.clock.run_for(250)
+    assert live.page.evaluate("views.length") == 2
+    live.page.evaluate("state => model.show(state)", frames().state)
+    live.page.clock.run_for(2000)
+    assert live.page.evaluate("views.length") == 2
+    assert live.root.locator("canvas").count() == 1
+
+
+def test_cleaned_up_widget_does_nothing_any_more(widget):
+    live = widget(encoding())
+    live.page.clock.install()
+    live.page.clock.pause_at(time.time() + 3600)
+    live.root.get_by_role("button", name="Play").click()
+    live.page.evaluate("cleanUp()")
+    live.page.evaluate("document.documentElement.dataset.theme = 'dark'")
+    live.page.evaluate("location.hash = '#heatmap-explorer?row=3'")
+    live.page.clock.run_for(2000)
+    assert live.page.evaluate("views.length") == 0
+    assert live.state["row"] == 37
+    assert live.call("root.dataset.theme") == "light"
+
+
+def test_theme_may_change_while_the_heatmap_is_off_the_page(show):
+    live = show("encoding")
+    problems = []
+    live.page.on("pageerror", lambda error: problems.append(str(error)))
+    live.page.evaluate(
+        """async () => {
+            const root = document.querySelector('.simplellm-heatmap');
+            const place = root.parentElement;
+            root.remove();
+            document.documentElement.dataset.theme = 'dark';
+            await new Promise(done => setTimeout(done, 50));
+            place.append(root);
+        }"""
+    )
+    live.page.wait_for_function(
+        "() => document.querySelector('.simplellm-heatmap').dataset.theme === 'dark'"
+    )
+    assert problems == []
+    assert live.call("h.colors.paper") == "#14171b"
+
+
+def test_print_does_not_cut_a_heatmap(show):
+    live = show("encoding", edit=lambda html: f"<div style='height: 800px'></div>{html}")
+    live.page.emulate_media(media="print")
+    assert live.call("getComputedStyle(root).breakInside") == "avoid"
