@@ -1,5 +1,7 @@
 """Questions to a page of the book, in JavaScript, for every browser that is asked them."""
 
+from pathlib import Path
+
 # Resolves when the page stands: formulas typeset, fonts there, nothing on its way in.
 STANDS = """async () => {
     const late = new Promise((_, fail) => setTimeout(fail, 60000, 'MathJax never started'));
@@ -12,24 +14,8 @@ STANDS = """async () => {
     await frame(); await frame();
 }"""
 
-# What makes the page wider than the window. Its width is what a scroll bar leaves of the window.
-TOO_WIDE = """() => {
-    const width = document.documentElement.clientWidth;
-    const scrolls = e => e && e !== document.body
-        && (/auto|scroll/.test(getComputedStyle(e).overflowX) || scrolls(e.parentElement));
-    const parts = '.bd-content *:not(mjx-assistive-mml, mjx-assistive-mml *)';
-    const wide = [...document.querySelectorAll(parts)]
-        .filter(e => e.getBoundingClientRect().right > width + 1 && !scrolls(e))
-        .map(e => e.outerHTML.slice(0, 120));
-    return document.documentElement.scrollWidth > width ? ['the page', ...wide] : wide;
-}"""
-
-# The boxes whose words reach over their edge: of the map of chapters, and what one can press.
-SPILLS = """() => [...document.querySelectorAll(
-    '.concept-map li, .simplellm-heatmap :is(button, label), .simplellm-claims :is(button, label)')]
-    .filter(e => e.clientHeight > 0
-        && (e.scrollHeight > e.clientHeight + 1 || e.scrollWidth > e.clientWidth + 1))
-    .map(e => `${e.className || e.localName}: ${e.textContent.slice(0, 60)}`)"""
+# What does not fit: sticks out of the page, is cut by its box, or spills over it.
+DOES_NOT_FIT = (Path(__file__).parent / "site" / "layout.js").read_text("utf-8")
 
 # Every heatmap: its numbers, those that it turned into colours, and how many colours there are.
 HEATMAPS = """() => [...document.querySelectorAll('.simplellm-heatmap[data-state]')].map(root => {

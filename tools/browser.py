@@ -9,6 +9,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -83,7 +84,9 @@ def find_firefox() -> str:
         RuntimeError: there is none, or this is Windows; the message says how to get one.
     """
     if os.name == "nt":
-        raise RuntimeError("The tests of other engines than Chromium have not been made for Windows.")
+        raise RuntimeError(
+            "The tests of other engines than Chromium have not been made for Windows."
+        )
     chosen = os.environ.get("FIREFOX", "").strip()
     names = (chosen,) if chosen else ("firefox-esr", "firefox")
     for name in names:
@@ -123,17 +126,23 @@ def find_webkit() -> WebKitPrograms:
     return WebKitPrograms(driver, str(browsers[0]), xvfb)
 
 
-class EnginePackages(NamedTuple):
+@dataclass(frozen=True)
+class EngineSource:
     """How an engine is looked for, and the packages of Debian that bring it."""
 
-    find: Callable[[], object]
+    find: Callable[[], str | WebKitPrograms]  # raises RuntimeError, with the way to get it
     packages: tuple[str, ...]
+
+    def where(self) -> str:
+        """The path of its browser."""
+        found = self.find()
+        return found.browser if isinstance(found, WebKitPrograms) else found
 
 
 ENGINES = {
-    "chromium": EnginePackages(find_browser, ("chromium",)),
-    "firefox": EnginePackages(find_firefox, ("firefox-esr",)),
-    "webkit": EnginePackages(find_webkit, ("webkit2gtk-driver", "xvfb")),
+    "chromium": EngineSource(find_browser, ("chromium",)),
+    "firefox": EngineSource(find_firefox, ("firefox-esr",)),
+    "webkit": EngineSource(find_webkit, ("webkit2gtk-driver", "xvfb")),
 }
 
 

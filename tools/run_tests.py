@@ -18,7 +18,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from tools.browser import find_browser
+from tools.browser import ENGINES, find_browser
 from tools.build_book import build
 from tools.common import CELL_TIMEOUT, main_guard, run, say
 
@@ -69,6 +69,32 @@ def have_browser() -> int:
     return have_browser() if shutil.which("chromium") else 1
 
 
+def engines() -> int:
+    """Say which engines there are; as root on Debian install what is missing; run their tests."""
+    named = os.environ.get("ENGINES", "").replace(",", " ").split()
+    can = hasattr(os, "geteuid") and os.geteuid() == 0 and shutil.which("apt-get")
+    os.environ["DEBIAN_FRONTEND"] = "noninteractive"
+    for name, engine in ENGINES.items():
+        if named and name not in named:
+            say("test", f"{name}: left out, as ENGINES={','.join(named)} says")
+            continue
+        try:
+            engine.find()
+        except RuntimeError as error:
+            if not can:
+                say("test", f"{name}: NOT TESTED. {error}")
+                continue
+            say("test", f"{name}: installing {' and '.join(engine.packages)}")
+            install = ["apt-get", "-qq", "-y", "install", "--no-install-recommends"]
+            if run(["apt-get", "-qq", "update"]) or run([*install, *engine.packages]):
+                others = ",".join(other for other in ENGINES if other != name)
+                say("test", f"{name}: apt-get failed; to go without it: ENGINES={others} make test")
+                return 1
+        else:
+            say("test", f"{name}: {engine.where()}")
+    return run([*PYTEST, "tests/engines", *BY_PAGE])
+
+
 STEPS = [
     # The browser first: whoever has none should not learn it after five minutes.
     Step("chromium", "is there a browser?", have_browser),
@@ -85,6 +111,7 @@ STEPS = [
             "simplellm",
             "tests",
             "--ignore=tests/site",
+            "--ignore=tests/engines",
             "--ignore=tests/live",
             *PARALLEL,
         ],
@@ -105,6 +132,12 @@ STEPS = [
         "browser",
         "the built site in a real browser",
         [*PYTEST, "tests/site", *BY_PAGE],
+        needs=("chromium", "book"),
+    ),
+    Step(
+        "engines",
+        "the site's main promises in Chromium, Firefox and WebKit",
+        engines,
         needs=("chromium", "book"),
     ),
 ]

@@ -114,8 +114,8 @@ class Engine(ABC):
         """Make the page so wide and so high, in CSS pixels."""
 
     @abstractmethod
-    def errors(self) -> list[str]:
-        """What the page wrote to the console as an error, threw, or could not load."""
+    def reported(self) -> list[str]:
+        """The errors that the browser itself has reported since the last `navigate`."""
 
     @abstractmethod
     def screenshot(self) -> bytes:
@@ -131,6 +131,15 @@ class Engine(ABC):
         """Open an address afresh, also where only what follows # differs from the last one."""
         self.navigate("about:blank")
         self.navigate(url)
+
+    def errors(self) -> list[str]:
+        """What the page wrote to the console as an error, threw, or could not load.
+
+        A page of the tests keeps that itself (pages.py), since no browser reports all of it; and
+        what a browser reports, the page may not see.
+        """
+        kept = self.evaluate("window.wentWrong")  # first: reports arrive before the answer
+        return [*self.reported(), *(["the page keeps no errors"] if kept is None else kept)]
 
     def call(self, function: str, *arguments: object) -> Any:
         """What a JavaScript function returns."""
@@ -170,7 +179,9 @@ class Engine(ABC):
         file = self.downloads / name
 
         def whole() -> bool:
-            return file.exists() and file.stat().st_size > 0 and not [*self.downloads.glob("*.part")]
+            return (
+                file.exists() and file.stat().st_size > 0 and not [*self.downloads.glob("*.part")]
+            )
 
         until(whole, f"{self.name}: {name} is saved")
         return file.read_bytes()

@@ -58,8 +58,7 @@ class Chromium(Engine):
     def resize(self, width: int, height: int) -> None:
         self.page.set_viewport_size({"width": width, "height": height})
 
-    def errors(self) -> list[str]:
-        self.page.evaluate("0")  # events arrive while Playwright waits for an answer
+    def reported(self) -> list[str]:
         return list(self.wrong)
 
     def screenshot(self) -> bytes:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import pytest
 
 from simplellm.heatmap import Interactive, from_html
-from tests.page_js import HEATMAPS, SPILLS, STANDS, TOO_WIDE
+from tests.page_js import DOES_NOT_FIT, HEATMAPS, STANDS
 from tests.page_server import serving
 from tools.browser import ENGINES
 from tools.common import ROOT
@@ -42,7 +42,8 @@ PAGES = sorted(
 def heatmaps_of(page: str) -> dict[str, Interactive]:
     """The heatmaps of a page as the package makes them from what is in it, by their ids."""
     text = re.sub(r"(?s)<script.*?</script>", "", (SITE / page).read_text("utf-8"))
-    states = re.findall(r'<div class="simplellm-heatmap"[^>]*? data-state=("[^"]*"|\'[^\']*\')', text)
+    start = r'<div class="simplellm-heatmap"[^>]*? data-state='
+    states = re.findall(start + r"""("[^"]*"|'[^']*')""", text)
     maps = [from_html(f'class="simplellm-heatmap" data-state="{escape(s)}"') for s in states]
     return {f"heatmap-{heatmap.state['name']}": heatmap for heatmap in maps}
 
@@ -90,6 +91,25 @@ def pytest_xdist_make_scheduler(config, log):
 
 # ---- engines
 
+VERSIONS: dict[str, str] = {}  # of the engines that ran
+
+
+def pytest_sessionfinish(session):
+    if hasattr(session.config, "workeroutput"):  # one of several processes
+        session.config.workeroutput["engines"] = VERSIONS
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node, error):
+    VERSIONS.update(getattr(node, "workeroutput", {}).get("engines", {}))
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Say in which engines the book was tested, and in which it was not."""
+    terminalreporter.section("engines")
+    for name in DRIVERS:
+        terminalreporter.line(f"{name}: {VERSIONS.get(name, 'NOT TESTED')}")
+
 
 def wanted(name: str) -> None:
     """Skip where an engine is not to be had; fail where it has to be."""
@@ -116,6 +136,7 @@ def start(tmp_path_factory) -> Iterator[Callable[..., Engine]]:
                 running.popitem()[1].close()
             running[name, theme] = DRIVERS[name](tmp_path_factory.mktemp(name), theme)
         engine = running[name, theme]
+        VERSIONS[name] = engine.version
         engine.resize(1280, 900)
         return engine
 
@@ -125,37 +146,20 @@ def start(tmp_path_factory) -> Iterator[Callable[..., Engine]]:
 
 
 @pytest.fixture(scope="session")
-def books(tmp_path_factory) -> Iterator[Callable[[str], Book]]:
-    """`books("webkit")`: the book for that engine."""
-    made: dict[str, Book] = {}
-    with contextlib.ExitStack() as servers:
-
-        def book(name: str) -> Book:
-            if not (SITE / "index.html").is_file():
-                pytest.fail(
-                    "There is no _build/html/index.html. Run `make book` first.", pytrace=False
-                )
-            if name not in made:
-                folder = SITE
-                if name == "webkit":
-                    folder = tmp_path_factory.mktemp("pages") / "html"
-                    copy_with_log(SITE, folder)
-                made[name] = Book(servers.enter_context(serving(folder)), folder)
-            return made[name]
-
-        yield book
+def book(tmp_path_factory) -> Iterator[Book]:
+    """The book, each page with the script that keeps what goes wrong."""
+    if not (SITE / "index.html").is_file():
+        pytest.fail("There is no _build/html/index.html. Run `make book` first.", pytrace=False)
+    folder = tmp_path_factory.mktemp("pages") / "html"
+    copy_with_log(SITE, folder)
+    with serving(folder) as server:
+        yield Book(server, folder)
 
 
 @pytest.fixture
 def engine(start, engine_name) -> Engine:
     """A running engine, with a page of 1280 by 900."""
     return start(engine_name)
-
-
-@pytest.fixture
-def book(books, engine_name) -> Book:
-    """The book as this engine gets it."""
-    return books(engine_name)
 
 
 # ---- visits: a page, opened once, for the tests that look at it
@@ -168,8 +172,8 @@ class Visit:
     page: str
     errors: list[str]
     heatmaps: list[dict]
-    spills: list[str]
-    too_wide: list[str]
+    wide: list[str]  # what does not fit at 1280 px
+    narrow: list[str]  # and at 360
 
 
 def look(engine: Engine, book: Book, page: str, scheme: str = "http") -> Visit:
@@ -181,14 +185,14 @@ def look(engine: Engine, book: Book, page: str, scheme: str = "http") -> Visit:
     errors = engine.errors() + book.server.refused
     if scheme == "file":
         return Visit(page, errors, heatmaps, [], [])
-    spills = engine.call(SPILLS)
+    wide = engine.call(DOES_NOT_FIT)
     engine.resize(360, 740)
     engine.call(STANDS)
-    return Visit(page, errors, heatmaps, spills + engine.call(SPILLS), engine.call(TOO_WIDE))
+    return Visit(page, errors, heatmaps, wide, engine.call(DOES_NOT_FIT))
 
 
 @pytest.fixture(scope="session")
-def visit(request, start, books) -> Visit:
+def visit(request, start, book) -> Visit:
     """Each page in each engine."""
     name, scheme, page = request.param
-    return look(start(name), books(name), page, scheme)
+    return look(start(name), book, page, scheme)

@@ -134,8 +134,7 @@ class Firefox(Engine):
         viewport = {"width": width, "height": height}
         self.command("browsingContext.setViewport", context=self.context, viewport=viewport)
 
-    def errors(self) -> list[str]:
-        self.evaluate("0")  # events are read while we wait for an answer
+    def reported(self) -> list[str]:
         return list(self.wrong)
 
     def screenshot(self) -> bytes:

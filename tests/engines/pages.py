@@ -1,8 +1,9 @@
-"""The built book as each engine gets it, over http and from the disk.
+"""The built book as the engines get it, over http and from the disk.
 
-WebKit's driver does not report the console. So WebKit gets a copy of the book in which every page
-begins with a script that keeps what went wrong; all but the pages are links to the book itself.
-The test's own server could put that script in too, but not into what is opened from the disk.
+WebKit's driver does not report the console; Firefox does not report what is missing on the disk. So
+the engines get a copy of the book in which every page begins with a script that keeps what went
+wrong; all but the pages are links to the book itself. A server could put that script in on the
+way, but not into what is opened from the disk.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ def copy_with_log(book: Path, folder: Path) -> None:
 
 @dataclass(frozen=True)
 class Book:
-    """The pages for one engine: on a server, and on the disk."""
+    """The pages on a server, and on the disk."""
 
     server: PageServer
     folder: Path

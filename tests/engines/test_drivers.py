@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import re
 import signal
@@ -12,11 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.page_js import SPILLS, TOO_WIDE
+from tests.page_js import DOES_NOT_FIT
 from tests.page_server import serving
 from tools.common import ROOT
 
-from .base import until
+from .base import PageError, until
 from .conftest import SITE, look
 from .pages import Book, with_log
 from .test_pages import not_painted, wrong_numbers
@@ -37,11 +38,14 @@ WRONG = {
 def show(engine, tmp_path):
     """`show("<p>…", "http")`: a page of these words in the engine."""
     with serving(tmp_path) as server:
+        numbers = itertools.count()  # a name twice might come from the browser's cache
 
         def open_page(body: str, scheme: str = "http") -> None:
-            page = f'<!doctype html><html lang="en"><head><title>A page</title></head>{body}</html>'
-            (tmp_path / "page.html").write_text(with_log(page), "utf-8")
-            engine.goto(f"{server.url if scheme == 'http' else tmp_path.as_uri()}/page.html")
+            name = f"page-{next(numbers)}.html"
+            head = '<head><title>A page</title><link rel="icon" href="data:,"></head>'
+            page = f'<!doctype html><html lang="en">{head}{body}</html>'
+            (tmp_path / name).write_text(with_log(page), "utf-8")
+            engine.goto(f"{server.url if scheme == 'http' else tmp_path.as_uri()}/{name}")
 
         yield open_page
         engine.navigate("about:blank")
@@ -52,37 +56,37 @@ def show(engine, tmp_path):
 @pytest.mark.parametrize("kind", WRONG)
 def test_error_is_seen(engine, show, kind, scheme):
     show(WRONG[kind], scheme)
-    until(lambda: "marked" in " ".join(engine.errors()), "the error is seen", 30)
+    until(engine.errors, "the error is seen")
+    # what a script of the disk throws is told to nobody in full, by WebKit not even to its page
+    assert re.search("marked|^Script error", "\n".join(engine.errors()), re.M)
     show("<script>console.log('fine'); console.warn('nearly fine')</script>", scheme)
     assert engine.errors() == []  # the last page's are gone
 
 
 @pytest.mark.browser
-def test_page_without_the_log_is_not_taken_for_a_clean_one(start, tmp_path):
-    engine = start("webkit")
+def test_page_without_the_log_is_not_taken_for_a_clean_one(engine, tmp_path):
     (tmp_path / "page.html").write_text("<!doctype html><title>x</title>", "utf-8")
     engine.goto((tmp_path / "page.html").as_uri())
-    assert engine.errors() == ["the page does not keep its errors"]
+    assert engine.errors() == ["the page keeps no errors"]
 
 
 @pytest.mark.browser
-def test_what_is_too_wide_or_spills_is_seen(engine, show):
+def test_what_does_not_fit_is_seen(engine, show):
+    box = '<body class="bd-content"><p style="background: #eee; {}">Words and words</p>'
     engine.resize(360, 740)
-    boxes = '<body class="bd-content"><ul class="concept-map"><li {}>Words, words</li></ul>'
-    show(boxes.format(""))
+    show(box.format(""))
     assert engine.evaluate("innerWidth") == 360
-    assert engine.call(TOO_WIDE) == engine.call(SPILLS) == []
-    show(boxes.format('style="width: 400px"'))
-    assert len(engine.call(TOO_WIDE)) == 2
-    show(boxes.format('style="height: 8px"'))
-    assert len(engine.call(SPILLS)) == 1
+    assert engine.call(DOES_NOT_FIT) == []
+    for style in ("width: 400px", "height: 8px"):
+        show(box.format(style))
+        assert engine.call(DOES_NOT_FIT) != []
 
 
 CHAPTER = "chapters/04_sinusoidal_frequencies.html"
 
 
 @pytest.mark.browser
-def test_wrong_number_and_blank_canvas_are_seen(engine, engine_name, tmp_path):
+def test_wrong_number_and_blank_canvas_are_seen(engine, tmp_path):
     """A chapter whose script has one number wrong by 1e-5 and does not draw."""
     page = (SITE / CHAPTER).read_text("utf-8")
     spoil = """<script>addEventListener('load', () => {
@@ -97,6 +101,9 @@ def test_wrong_number_and_blank_canvas_are_seen(engine, engine_name, tmp_path):
         if entry.name != "chapters":
             (folder / entry.name).symlink_to(entry)
     (folder / "chapters").mkdir()
+    for entry in (SITE / "chapters").iterdir():  # Firefox looks at the next one ahead of time
+        if entry.name not in CHAPTER:
+            (folder / "chapters" / entry.name).symlink_to(entry)
     (folder / CHAPTER).write_text(with_log(page.replace("</head>", f"{spoil}</head>", 1)), "utf-8")
     with serving(folder) as server:
         seen = look(engine, Book(server, folder), CHAPTER)
@@ -109,8 +116,8 @@ def test_wrong_number_and_blank_canvas_are_seen(engine, engine_name, tmp_path):
 def test_keys_and_mouse_reach_the_page(engine, show):
     show("<input autofocus><select><option>a</option><option>b</option></select><p>x</p>")
     engine.focus("input")
-    engine.press(*"+1é", "Shift+a", "Tab")
-    assert engine.evaluate("document.querySelector('input').value").lower() == "+1éa"
+    engine.press(*"+1b", "Shift+a", "Tab")
+    assert engine.evaluate("document.querySelector('input').value").lower() == "+1ba"
     assert engine.evaluate("document.activeElement.localName") == "select"
     engine.evaluate("void (document.querySelector('p').onclick = e => { window.hit = e.detail; })")
     engine.click("p")
@@ -120,8 +127,6 @@ def test_keys_and_mouse_reach_the_page(engine, show):
 @pytest.mark.browser
 def test_throwing_expression_raises_and_a_promise_is_waited_for(engine, show):
     show("<p>x</p>")
-    from .base import PageError
-
     with pytest.raises(PageError, match="no luck"):
         engine.evaluate("(() => { throw new Error('no luck'); })()")
     assert engine.evaluate("new Promise(done => setTimeout(done, 50, [1, null, 'ä']))") == [

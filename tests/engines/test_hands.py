@@ -1,4 +1,4 @@
-"""What a reader does, in Chromium, Firefox and WebKit: with keys, mouse and links; and in the dark."""
+"""What a reader does in Chromium, Firefox and WebKit, with keys, mouse and links; and the dark."""
 
 from __future__ import annotations
 
@@ -143,8 +143,10 @@ def test_arrows_move_the_cursor_and_the_read_out_says_the_package_s_number(engin
 def test_click_puts_the_cursor(engine, explorer):
     cells = explorer.call("h.boxes.cells")
     engine.click(explorer.part("canvas"))  # brings it into view
-    left, top = explorer.call("[canvas => canvas.left, canvas => canvas.top]"
-                              ".map(f => f(h.canvas.getBoundingClientRect()))")
+    left, top = explorer.call(
+        "[canvas => canvas.left, canvas => canvas.top]"
+        ".map(f => f(h.canvas.getBoundingClientRect()))"
+    )
     x, y = left + cells["x"] + cells["w"] * 10.5 / 64, top + cells["y"] + cells["h"] * 100.5 / 128
     engine.mouse(round(x), round(y), click=True)
     engine.mouse(0, 0)
@@ -282,7 +284,9 @@ def test_search_finds_a_word_of_the_book(engine, book, scheme):
     engine.wait_for("document.querySelector('.search-summary')?.textContent.includes('finished')")
     assert engine.errors() == []
     engine.click("#search-results li a")
-    engine.wait_for("location.pathname.includes('/chapters/') && !!document.querySelector('article')")
+    engine.wait_for(
+        "location.pathname.includes('/chapters/') && !!document.querySelector('article')"
+    )
     assert "wavelength" in engine.evaluate("document.querySelector('article').innerText").lower()
 
 

@@ -1,8 +1,8 @@
 """WebKit (GTK's, a relative of Safari) by its own WebKitWebDriver, in a display that nobody sees.
 
 WebKitWebDriver speaks the W3C's WebDriver over HTTP, for which the standard library is enough. It
-knows no BiDi and no printing, and it does not report the console: the pages bring a script that
-keeps what went wrong (pages.py), and `errors` asks it.
+knows no BiDi and no printing, and it does not report the console: that is why the pages bring a
+script that keeps what went wrong (pages.py).
 """
 
 from __future__ import annotations
@@ -140,9 +140,8 @@ class WebKit(Engine):
         self._post("window/rect", width=width, height=height + bar)
         self.wait_for(f"innerWidth === {width} && innerHeight === {height}")
 
-    def errors(self) -> list[str]:
-        wrong = self.evaluate("window.wentWrong")
-        return ["the page does not keep its errors"] if wrong is None else wrong
+    def reported(self) -> list[str]:
+        return []
 
     def screenshot(self) -> bytes:
         return base64.b64decode(self._ask("GET", f"{self.session}/screenshot"))
