@@ -72,8 +72,11 @@ def have_browser() -> int:
 def engines() -> int:
     """Say which engines there are; as root on Debian install what is missing; run their tests."""
     named = os.environ.get("ENGINES", "").replace(",", " ").split()
+    unknown = sorted({*named} - {*ENGINES})
+    if unknown:
+        say("test", f"ENGINES names {', '.join(unknown)}; there are {', '.join(ENGINES)}")
+        return 1
     can = hasattr(os, "geteuid") and os.geteuid() == 0 and shutil.which("apt-get")
-    os.environ["DEBIAN_FRONTEND"] = "noninteractive"
     for name, engine in ENGINES.items():
         if named and name not in named:
             say("test", f"{name}: left out, as ENGINES={','.join(named)} says")
@@ -84,14 +87,14 @@ def engines() -> int:
             if not can:
                 say("test", f"{name}: NOT TESTED. {error}")
                 continue
-            say("test", f"{name}: installing {' and '.join(engine.packages)}")
+            say("test", f"{name}: apt-get install {' '.join(engine.packages)}")
+            os.environ["DEBIAN_FRONTEND"] = "noninteractive"
             install = ["apt-get", "-qq", "-y", "install", "--no-install-recommends"]
             if run(["apt-get", "-qq", "update"]) or run([*install, *engine.packages]):
                 others = ",".join(other for other in ENGINES if other != name)
                 say("test", f"{name}: apt-get failed; to go without it: ENGINES={others} make test")
                 return 1
-        else:
-            say("test", f"{name}: {engine.where()}")
+        say("test", f"{name}: {engine.where()}")
     return run([*PYTEST, "tests/engines", *BY_PAGE])
 
 

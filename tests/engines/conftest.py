@@ -6,7 +6,6 @@ Without it, Chromium must be there, and the others are skipped where they are no
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import html
 import os

@@ -64,7 +64,9 @@ class Firefox(Engine):
         try:
             address = until(self._address, "firefox: says where it listens")
             self.socket = websocket.create_connection(
-                f"{address}/session", timeout=PATIENCE, suppress_origin=True
+                f"{address}/session",
+                timeout=PATIENCE,
+                suppress_origin=True,  # Firefox answers programs, and no page of any origin
             )
             session = self.command("session.new", capabilities={})
             self.version = session["capabilities"]["browserVersion"]
