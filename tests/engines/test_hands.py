@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import csv
 import io
 import re
@@ -110,7 +111,7 @@ def test_slider_follows_the_mouse(engine, explorer):
     engine.click(explorer.part("[name=positions]"), right=0.8)
     limits = explorer.call("['min', 'max'].map(e => +root.querySelector('[name=positions]')[e])")
     share = (explorer.state["positions"] - limits[0]) / (limits[1] - limits[0])
-    assert share == pytest.approx(0.8, abs=0.05)
+    assert share == pytest.approx(0.8, abs=0.1)  # a thumb is wide
     assert np.abs(explorer.values - encoding(explorer.state)).max() < 1e-6
 
 
@@ -187,8 +188,8 @@ def test_typed_sentence_is_what_the_layer_gives(engine, book):
     engine.press("Control+a")
     engine.type("So it is")
     assert live.state["text"] == "So it is"
-    exact = heatmaps_of(FIRST_PAGE)["heatmap-sentence"]
-    exact.state = {**exact.state, "text": "So it is"}
+    exact = copy.deepcopy(heatmaps_of(FIRST_PAGE)["heatmap-sentence"])
+    exact.state["text"] = "So it is"
     assert np.abs(live.values - exact.values()).max() < 1e-6
 
 
