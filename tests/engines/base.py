@@ -1,7 +1,7 @@
 """One way to ask three browsers: what the checks need of a browser, and nothing more.
 
-An engine shows one page. A driver (chromium.py, firefox.py, webkit.py) brings seven methods that
-are its own; all others stand here, once. In JavaScript one gives an expression, and gets its value
+An engine shows one page. A driver (chromium.py, firefox.py, webkit.py) brings the methods that are
+its own; all others stand here, once. In JavaScript one gives an expression, and gets its value
 as JSON; a promise is waited for.
 """
 

@@ -144,10 +144,7 @@ def test_arrows_move_the_cursor_and_the_read_out_says_the_package_s_number(engin
 def test_click_puts_the_cursor(engine, explorer):
     cells = explorer.call("h.boxes.cells")
     engine.click(explorer.part("canvas"))  # brings it into view
-    left, top = explorer.call(
-        "[canvas => canvas.left, canvas => canvas.top]"
-        ".map(f => f(h.canvas.getBoundingClientRect()))"
-    )
+    left, top = explorer.call("(({ left, top }) => [left, top])(h.canvas.getBoundingClientRect())")
     x, y = left + cells["x"] + cells["w"] * 10.5 / 64, top + cells["y"] + cells["h"] * 100.5 / 128
     engine.mouse(round(x), round(y), click=True)
     engine.mouse(0, 0)
