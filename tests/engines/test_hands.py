@@ -16,7 +16,7 @@ from simplellm.claims import CLAIMS
 from simplellm.sinusoids import sinusoidal_encoding
 from tests.page_js import STANDS
 
-from .base import Engine, until
+from .base import FIRST, Engine, until
 from .conftest import heatmaps_of
 
 pytestmark = pytest.mark.browser
@@ -46,6 +46,10 @@ class Live:
     @property
     def state(self) -> dict:
         return self.call("h.state()")
+
+    def becomes(self, **state: object) -> None:
+        """Wait until the state is so: a key or a click may arrive after the driver has answered."""
+        until(lambda: {**self.state, **state} == self.state, f"{self.selector} becomes {state}")
 
     @property
     def readout(self) -> str:
@@ -102,13 +106,14 @@ def test_slider_follows_the_keys(engine, explorer):
     before = explorer.picture
     engine.focus(explorer.part("[name=base]"))
     engine.press("ArrowLeft")
-    assert explorer.state["base"] == 5000
+    explorer.becomes(base=5000)
     assert explorer.picture != before
     assert np.abs(explorer.values - encoding(explorer.state)).max() < 1e-6
 
 
 def test_slider_follows_the_mouse(engine, explorer):
     engine.click(explorer.part("[name=positions]"), right=0.8)
+    until(lambda: explorer.state["positions"] != 128, "the slider moves")
     limits = explorer.call("['min', 'max'].map(e => +root.querySelector('[name=positions]')[e])")
     share = (explorer.state["positions"] - limits[0]) / (limits[1] - limits[0])
     assert share == pytest.approx(0.8, abs=0.1)  # a thumb is wide
@@ -119,7 +124,7 @@ def test_select_follows_the_keys(engine, explorer):
     before = explorer.picture
     engine.focus(explorer.part("[name=columns]"))
     engine.press("ArrowDown")
-    assert explorer.state["columns"] == "halves"
+    explorer.becomes(columns="halves")
     assert explorer.picture != before
     assert np.abs(explorer.values - encoding(explorer.state)).max() < 1e-6
 
@@ -135,6 +140,7 @@ def test_arrows_move_the_cursor_and_the_read_out_says_the_package_s_number(engin
         ("Control+End", 127, 0),
     ]:
         engine.press(stroke)
+        explorer.becomes(row=row, column=column)
         said = explorer.readout.replace("−", "-")
         assert said.startswith(f"position {row} · column {column} ")
         value = float(re.search(r"value ([+-][\d.]+)$", said)[1])
@@ -148,19 +154,20 @@ def test_click_puts_the_cursor(engine, explorer):
     x, y = left + cells["x"] + cells["w"] * 10.5 / 64, top + cells["y"] + cells["h"] * 100.5 / 128
     engine.mouse(round(x), round(y), click=True)
     engine.mouse(0, 0)
-    assert (explorer.state["row"], explorer.state["column"]) == (100, 10)
+    explorer.becomes(row=100, column=10)
 
 
 def test_typed_number_moves_the_cursor(engine, explorer):
     engine.click(explorer.part("[name=goto-position]"))
     engine.press(*"100", "Enter")
-    assert explorer.state["row"] == 100
+    explorer.becomes(row=100)
 
 
 def test_play_walks_and_pause_stops(engine, explorer):
     engine.click(explorer.part(".actions button"), "Play")
     until(lambda: explorer.state["row"] > 38, "Play walks")
     engine.click(explorer.part(".actions button"), "Pause")
+    engine.wait_for(f"({FIRST})('{explorer.part('.actions button')}', 'Play') !== undefined")
     stopped = explorer.state["row"]
     engine.evaluate("new Promise(done => setTimeout(done, 400))")  # three steps
     assert explorer.state["row"] == stopped
@@ -169,12 +176,14 @@ def test_play_walks_and_pause_stops(engine, explorer):
 def test_pin_compares_two_positions(engine, explorer):
     engine.focus(explorer.part("canvas"))
     engine.press("p", "ArrowDown", "ArrowDown", "ArrowDown")
+    explorer.becomes(pin=37, row=40)
     a, b = encoding(explorer.state)[[40, 37]]
     said = explorer.readout
     assert "against pinned position 37: offset +3," in said
     assert f"distance {np.linalg.norm(a - b):.2f}" in said
     assert f"dot product +{a @ b:.1f}" in said
     engine.press("p")
+    explorer.becomes(pin=None)
     assert "pinned" not in explorer.readout
 
 
@@ -184,7 +193,7 @@ def test_typed_sentence_is_what_the_layer_gives(engine, book):
     engine.focus(live.part("[name=text]"))
     engine.press("Control+a")
     engine.type("So it is")
-    assert live.state["text"] == "So it is"
+    live.becomes(text="So it is")
     exact = copy.deepcopy(heatmaps_of(FIRST_PAGE)["heatmap-sentence"])
     exact.state["text"] = "So it is"
     assert np.abs(live.values - exact.values()).max() < 1e-6
