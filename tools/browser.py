@@ -1,13 +1,18 @@
-"""Find the Chromium that the browser tests drive, and start it quietly."""
+"""Find the browsers that the tests drive; start the one that most of them use, quietly.
+
+Chromium shows everything; Firefox and WebKit show whether the book's main promises hold there too.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:  # whoever only looks for a browser needs no Playwright
     from playwright.sync_api import Browser, Playwright
@@ -34,6 +39,19 @@ No Chromium was found, and the browser tests need one.
   macOS:           brew install --cask chromium
   Windows:         Chrome and Edge are found where their installers put them
   anywhere:        the environment variable CHROMIUM=/path/to/chromium"""
+
+HOW_TO_GET_FIREFOX = """\
+No Firefox was found.
+  Debian:          sudo apt-get install firefox-esr   (as root, `make test` does this itself)
+  Fedora, Ubuntu:  sudo dnf install firefox, sudo snap install firefox
+  macOS:           brew install --cask firefox
+  anywhere:        FIREFOX=/path/to/firefox make test"""
+
+HOW_TO_GET_WEBKIT = """\
+No WebKitGTK with its driver and a display for it was found.
+  Debian, Ubuntu:  sudo apt-get install webkit2gtk-driver xvfb
+                   (as root on Debian, `make test` does this itself)
+  elsewhere:       WebKitWebDriver and Xvfb on PATH, and MiniBrowser where WebKitGTK puts it"""
 
 # A browser under test should talk to the page and to nobody else: every switch here turns off
 # something that would otherwise look up a host or wait for a network.
@@ -76,6 +94,75 @@ def find_browser() -> str:
             if found:
                 return found
     raise RuntimeError(HOW_TO_GET_ONE)
+
+
+def find_firefox() -> str:
+    """Return the path of a Firefox: `$FIREFOX` first, then the usual names on PATH.
+
+    Raises:
+        RuntimeError: there is none, or this is Windows; the message says how to get one.
+    """
+    if os.name == "nt":
+        raise RuntimeError(
+            "The tests of other engines than Chromium have not been made for Windows."
+        )
+    chosen = os.environ.get("FIREFOX", "").strip()
+    names = (chosen,) if chosen else ("firefox-esr", "firefox")
+    for name in names:
+        found = shutil.which(name)
+        if found:
+            return found
+    if chosen:
+        raise RuntimeError(
+            f"FIREFOX={chosen} is not a program that can be run. "
+            "Give the path of a Firefox or leave FIREFOX out."
+        )
+    raise RuntimeError(HOW_TO_GET_FIREFOX)
+
+
+class WebKitPrograms(NamedTuple):
+    """What it takes to drive WebKitGTK: its driver, its browser, and a display."""
+
+    driver: str
+    browser: str
+    xvfb: str
+
+
+# MiniBrowser is not on PATH, for it is not for daily use: Debian, then Arch, then Fedora.
+MINI_BROWSERS = ("lib/*/webkit2gtk-4.1", "lib/webkit2gtk-4.1", "libexec/webkit2gtk-4.1")
+
+
+def find_webkit() -> WebKitPrograms:
+    """Return the paths of WebKitGTK's driver and browser, and of Xvfb.
+
+    Raises:
+        RuntimeError: one of them is missing; the message says how to get it.
+    """
+    driver, xvfb = shutil.which("WebKitWebDriver"), shutil.which("Xvfb")
+    browsers = [f for where in MINI_BROWSERS for f in Path("/usr").glob(f"{where}/MiniBrowser")]
+    if not (driver and browsers and xvfb):
+        raise RuntimeError(HOW_TO_GET_WEBKIT)
+    return WebKitPrograms(driver, str(browsers[0]), xvfb)
+
+
+@dataclass(frozen=True)
+class EngineSource:
+    """How an engine is looked for, and the packages of Debian that bring it."""
+
+    find: Callable[[], str | WebKitPrograms]  # raises RuntimeError, with the way to get it
+    packages: tuple[str, ...]
+
+    def where(self) -> str:
+        """The path of its browser."""
+        found = self.find()
+        return found.browser if isinstance(found, WebKitPrograms) else found
+
+
+ENGINES = {
+    "chromium": EngineSource(find_browser, ("chromium",)),
+    "firefox": EngineSource(find_firefox, ("firefox-esr",)),
+    "webkit": EngineSource(find_webkit, ("webkit2gtk-driver", "xvfb")),
+}
 
 
 @contextmanager
