@@ -235,9 +235,14 @@ class PositionalEncoding(nn.Module):
             "all sines before all cosines": (saved[:, :half], saved[:, half:]),
             "all cosines before all sines": (saved[:, half:], saved[:, :half]),
         }
+        short = any(
+            torch.equal(saved.to(dtype).to(saved.dtype), saved)
+            for dtype in (torch.bfloat16, torch.float16)
+        )
+        tolerance = 0.01 if short else 0.001  # of the amplitude; above what rounding does
         for order, (sines, cosines) in orders.items():
-            found = self._fit(sines, cosines)
-            if found is not None:
+            found = self._fit(sines, cosines, tolerance)
+            if found is not None and (order or any(found)):
                 own, foreign = found
                 foreign += [order] if order else []
                 text = f"The checkpoint's table has {', '.join(own + foreign)}."
@@ -246,7 +251,9 @@ class PositionalEncoding(nn.Module):
                 return f"{text} Build the module with the same."
         return "No other base, amplitude, first position or column order explains them."
 
-    def _fit(self, sines: Tensor, cosines: Tensor) -> tuple[list[str], list[str]] | None:
+    def _fit(
+        self, sines: Tensor, cosines: Tensor, tolerance: float
+    ) -> tuple[list[str], list[str]] | None:
         """What makes ``(length, d_model / 2)`` sines and cosines, or None if nothing simple does.
 
         Returns:
@@ -267,7 +274,7 @@ class PositionalEncoding(nn.Module):
             off = (
                 torch.polar(torch.tensor(size, dtype=torch.float64), places * trial) - turn
             ).abs()
-            return bool((off <= 0.01 * size).all())
+            return bool((off <= tolerance * size).all())
 
         own, foreign = [], []
         if not explains(frequencies(self.d_model, self.base)):
@@ -284,7 +291,7 @@ class PositionalEncoding(nn.Module):
             own.append(f"amplitude = {size:.4g}")
         if first:
             foreign.append(f"first position {first} (this module: 0, or start={first} when called)")
-        return (own, foreign) if own or foreign else None
+        return own, foreign
 
     def extra_repr(self) -> str:
         text = f"d_model={self.d_model}, max_seq_len={self.max_seq_len}, base={self.base:g}"
