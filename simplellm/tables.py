@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +14,7 @@ try:
     from torch.nn.modules.module import _has_any_global_hook
 except ImportError:  # a private name, which any release of torch may change
 
-    def _has_any_global_hook() -> bool:
+    def _has_any_global_hook() -> Any:
         return True  # there may be one: the rows are copied, which is slower and right
 
 

@@ -95,8 +95,8 @@ class TokenEmbedding(nn.Module):
             vocab_size, d_model, padding_idx=padding_idx, device=device, dtype=dtype
         )
         # On the table too, which may be loaded by itself; on the module for a table put in later.
-        self.embedding.register_load_state_dict_post_hook(zero_padding_row)
-        self.register_load_state_dict_post_hook(_zero_padding_row)
+        self.embedding.register_load_state_dict_post_hook(zero_padding_row)  # type: ignore[no-untyped-call]
+        self.register_load_state_dict_post_hook(_zero_padding_row)  # type: ignore[no-untyped-call]
         self.reset_parameters()
 
     @property
