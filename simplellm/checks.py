@@ -47,7 +47,7 @@ def check_int(name: str, value: object) -> int:
     if isinstance(number, bool) or not hasattr(number, "__index__") or isinstance(number, Tensor):
         raise TypeError(f"{name} must be an int, got {value!r} of type {type(value).__name__}.")
     try:
-        return operator.index(number)  # type: ignore[arg-type]
+        return operator.index(number)
     except TypeError:
         raise TypeError(
             f"{name} must be an int, got {value!r} of type {type(value).__name__}."
@@ -65,7 +65,7 @@ def check_number(name: str, value: object) -> float:
     try:
         return float(number)
     except OverflowError:
-        return math.inf if number > 0 else -math.inf
+        return math.inf if number > 0 else -math.inf  # type: ignore[operator]
 
 
 def check_bool(name: str, value: object) -> None:
@@ -151,7 +151,7 @@ def _how_to_make_ids(ids: object) -> str:
         made = torch.tensor(ids)
     except (TypeError, ValueError, RuntimeError, OverflowError):
         rows = isinstance(items, (list, tuple)) and items
-        if rows and all(isinstance(row, (list, tuple)) for row in items):
+        if rows and all(isinstance(row, (list, tuple)) for row in items):  # type: ignore[union-attr]
             return (
                 " The rows have different lengths or hold something else than numbers: pad them, "
                 "torch.nn.utils.rnn.pad_sequence([torch.tensor(row) for row in ids], "
