@@ -264,7 +264,8 @@ BAD_IDS = (
     refuse("{0}(torch.zeros(1, 2))", T, "ids", "float32", "integers", ".long()"),
     refuse("{0}(torch.zeros(1, 2, dtype=torch.bool))", T, "ids", "bool", "integers"),
     refuse("{0}(torch.zeros(1, 2, dtype=torch.complex64))", T, "ids", "complex64", "integers"),
-    refuse("{0}([[1, 2]])", T, "ids", "list", "tensor", "(batch, seq_len)"),
+    refuse("{0}([[1, 2]])", T, "ids", "list", "(batch, seq_len)", "torch.tensor(ids)"),
+    refuse("{0}([1, 2])", T, "ids", "list", "(batch, seq_len)", "torch.tensor([ids])"),
     refuse("{0}(None)", T, "ids", "NoneType", "tensor"),
     refuse("{0}(torch.tensor(3))", V, "ids", "()", "0 dim", "(batch, seq_len)"),
     refuse("{0}(torch.tensor([3, 4]))", V, "ids", "(2,)", "1 dim", "unsqueeze(0)"),
@@ -394,7 +395,7 @@ POSITIONAL_ENCODING = Contract(
         refuse(
             "PositionalEncoding(8, 16).load_state_dict("
             "PositionalEncoding(8, 16, base=500.0).state_dict())",
-            *(R, "pe", "other numbers", "base = 10000", "another base", "strict=False"),
+            *(R, "pe", "other numbers", "base = 10000", "base = 500", "strict=False"),
         ),
         refuse(
             "PositionalEncoding(8, 16).load_state_dict("
@@ -403,7 +404,7 @@ POSITIONAL_ENCODING = Contract(
         ),
         refuse(
             "PositionalEncoding(8, 16).load_state_dict({'pe': torch.zeros(16, 8)})",
-            *(R, "pe", "(16, 8)", "d_model = 8"),
+            *(R, "pe", "(16, 8)", "d_model = 8", "unsqueeze(0)"),
         ),
         refuse(
             "PositionalEncoding(8, 16).load_state_dict("

@@ -1,15 +1,17 @@
 """Argument checks shared by the functions and modules of this package.
 
 Each error names the argument, the value it had, the limit, and what to do. The checks look at
-Python numbers, shapes and dtypes, and at values only of tensors on the CPU, so they never wait for
-a GPU; the forward passes leave them out while `torch.compile` or `torch.export` is tracing, where
-shapes are symbols.
+Python numbers, shapes and dtypes, and so hold under `torch.compile`, `torch.export` and
+`torch.func` too, at no cost to the traced program. Values are read only of tensors on the CPU, so
+no check waits for a GPU, and not where a transform hides them.
 """
 
 from __future__ import annotations
 
 import math
-from numbers import Integral
+import operator
+from decimal import Decimal
+from numbers import Real
 
 import torch
 from torch import Tensor
@@ -21,18 +23,49 @@ INTEGER_DTYPES = frozenset(
 )
 
 
-def check_positive_int(name: str, value: object) -> None:
-    """Refuse anything but a whole number of at least 1."""
-    check_int(name, value)
-    if value < 1:  # type: ignore[operator]
+def _plain(value: object) -> object:
+    """The Python number inside a NumPy scalar or a tensor without axes; else the value itself."""
+    if getattr(value, "shape", None) != () or getattr(value, "is_meta", False):
+        return value
+    return value.item()  # type: ignore[attr-defined]
+
+
+def check_positive_int(name: str, value: object) -> int:
+    """A whole number of at least 1, as an int."""
+    number = check_int(name, value)
+    if number < 1:
         raise ValueError(f"{name} must be at least 1, got {value}.")
+    return number
 
 
-def check_int(name: str, value: object) -> None:
-    """Refuse anything that is not a whole number; True and False are not numbers here."""
+def check_int(name: str, value: object) -> int:
+    """A whole number of any type, as an int; True and False are not numbers here."""
     # torch.SymInt stands for a length that torch.export keeps open.
-    if isinstance(value, bool) or not isinstance(value, (Integral, torch.SymInt)):
+    if isinstance(value, (int, torch.SymInt)) and not isinstance(value, bool):
+        return value  # type: ignore[return-value]
+    number = _plain(value)
+    if isinstance(number, bool) or not hasattr(number, "__index__") or isinstance(number, Tensor):
         raise TypeError(f"{name} must be an int, got {value!r} of type {type(value).__name__}.")
+    try:
+        return operator.index(number)
+    except TypeError:
+        raise TypeError(
+            f"{name} must be an int, got {value!r} of type {type(value).__name__}."
+        ) from None
+
+
+def check_number(name: str, value: object) -> float:
+    """A real number of any type, as a float; strings, True and False are not numbers here."""
+    if isinstance(value, (float, torch.SymInt, torch.SymFloat)):
+        # NumPy's float64 is a float too, but not one that a file of plain numbers may hold.
+        return float(value) if type(value).__module__ == "numpy" else value  # type: ignore[return-value]
+    number = _plain(value)
+    if isinstance(number, bool) or not isinstance(number, (Real, Decimal)):
+        raise TypeError(f"{name} must be a number, got {value!r} of type {type(value).__name__}.")
+    try:
+        return float(number)
+    except OverflowError:
+        return math.inf if number > 0 else -math.inf  # type: ignore[operator]
 
 
 def check_bool(name: str, value: object) -> None:
@@ -43,14 +76,15 @@ def check_bool(name: str, value: object) -> None:
         )
 
 
-def check_even_d_model(d_model: object) -> None:
-    """Refuse a width that cannot hold a sine and a cosine column for each frequency."""
-    check_positive_int("d_model", d_model)
-    if d_model % 2:  # type: ignore[operator]
+def check_even_d_model(d_model: object) -> int:
+    """A width that holds a sine and a cosine column for each frequency, as an int."""
+    width = check_positive_int("d_model", d_model)
+    if width % 2:
         raise ValueError(
-            f"d_model must be even, got {d_model}: each frequency needs a sine and a cosine "
-            f"column. Use {f'{d_model - 1} or ' if d_model > 1 else ''}{d_model + 1}."  # type: ignore[operator]
+            f"d_model must be even, got {width}: each frequency needs a sine and a cosine "
+            f"column. Use {f'{width - 1} or ' if width > 1 else ''}{width + 1}."
         )
+    return width
 
 
 def check_dtype(dtype: torch.dtype | None) -> None:
@@ -59,53 +93,89 @@ def check_dtype(dtype: torch.dtype | None) -> None:
         raise TypeError(f"dtype must be a floating-point dtype, got {dtype}.")
 
 
-def check_base(base: object) -> None:
-    """Refuse a base that gives no frequencies."""
-    if isinstance(base, bool) or not isinstance(base, (int, float)):
-        raise TypeError(f"base must be a number, got {base!r} of type {type(base).__name__}.")
+def check_base(base: object) -> float:
+    """A base that gives frequencies, as a float."""
+    number = check_number("base", base)
     # A chained comparison, not math.isfinite: torch.compile may hold base as a symbol.
-    if not 0 < base < math.inf:
+    if not 0 < number < math.inf:
         raise ValueError(f"base must be positive and finite, got {base}; the paper uses 10000.")
+    return number
 
 
-def check_init_std(init_std: object) -> None:
-    """Refuse a standard deviation that is no number, negative or infinite."""
-    if isinstance(init_std, bool) or not isinstance(init_std, (int, float)):
-        raise TypeError(
-            f"init_std must be a number, got {init_std!r} of type {type(init_std).__name__}."
-        )
-    if not (math.isfinite(init_std) and init_std >= 0):
+def check_init_std(init_std: object) -> float:
+    """A standard deviation, finite and not negative, as a float."""
+    number = check_number("init_std", init_std)
+    if not 0 <= number < math.inf:
         raise ValueError(f"init_std must be finite and at least 0, got {init_std}.")
+    return number
 
 
-def check_positive_number(name: str, value: object) -> None:
-    """Refuse anything but a finite number above 0."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise TypeError(f"{name} must be a number, got {value!r} of type {type(value).__name__}.")
+def check_positive_number(name: str, value: object) -> float:
+    """A finite number above 0, as a float."""
+    number = check_number(name, value)
     # A chained comparison, not math.isfinite: torch.compile may hold the value as a symbol.
-    if not 0 < value < math.inf:
+    if not 0 < number < math.inf:
         raise ValueError(f"{name} must be positive and finite, got {value}.")
+    return number
 
 
-def check_dropout(dropout: object, name: str = "dropout") -> None:
-    """Refuse a probability outside [0, 1); 1 would silence the layer for good."""
-    if isinstance(dropout, bool) or not isinstance(dropout, (int, float)):
-        raise TypeError(
-            f"{name} must be a number, got {dropout!r} of type {type(dropout).__name__}."
-        )
-    if not 0.0 <= dropout < 1.0:
+def check_dropout(dropout: object, name: str = "dropout") -> float:
+    """A probability in [0, 1), as a float; 1 would silence the layer for good."""
+    number = check_number(name, dropout)
+    if not 0.0 <= number < 1.0:
         raise ValueError(
             f"{name} must be at least 0 and below 1, got {dropout}. It is the share of entries "
             "set to zero in training; 0 switches it off."
         )
+    return number
+
+
+def _how_to_make_ids(ids: object) -> str:
+    """What turns a list, an array or a text into ids that the next check takes; "" if unknown."""
+    items = ids.reshape(-1).tolist() if hasattr(ids, "reshape") else ids
+    first = items
+    while isinstance(first, (list, tuple)) and first:
+        first = first[0]
+    if isinstance(first, (str, bytes)):
+        return " Encode the text first, with the vocabulary the model was trained with."
+    if isinstance(items, (list, tuple)) and items and all(isinstance(i, Tensor) for i in items):
+        if all(i.dim() == 1 and i.shape == items[0].shape for i in items):
+            return " Stack the rows: torch.stack(tuple(ids))."
+        if all(i.dim() == 1 for i in items):
+            return (
+                " The rows have different lengths: pad them, "
+                "torch.nn.utils.rnn.pad_sequence(list(ids), batch_first=True)."
+            )
+        return ""
+    try:
+        made = torch.tensor(ids)
+    except (TypeError, ValueError, RuntimeError, OverflowError):
+        rows = isinstance(items, (list, tuple)) and items
+        if rows and all(isinstance(row, (list, tuple)) for row in items):  # type: ignore[union-attr]
+            return (
+                " The rows have different lengths or hold something else than numbers: pad them, "
+                "torch.nn.utils.rnn.pad_sequence([torch.tensor(row) for row in ids], "
+                "batch_first=True)."
+            )
+        return ""
+    if made.dim() > 2:
+        return f" They have {made.dim()} axes, two are needed."
+    axes = {0: "[[ids]]", 1: "[ids]", 2: "ids"}[made.dim()]
+    # A list without numbers would become a tensor of floats.
+    dtype = "" if made.dtype in INTEGER_DTYPES else ", dtype=torch.long"
+    array = "" if made.dim() == 2 or not hasattr(ids, "reshape") else ".unsqueeze(0)"
+    if array and made.dim() == 1:
+        axes = "ids"  # a list of arrays is slow to convert, and torch says so
+        return f" Wrap them: torch.tensor({axes}{dtype}){array}."
+    return f" Wrap them: torch.tensor({axes}{dtype})."
 
 
 def check_ids(ids: object) -> None:
     """Refuse token ids that are no integer tensor of shape (batch, seq_len)."""
     if not isinstance(ids, Tensor):
         raise TypeError(
-            f"ids must be a tensor of shape (batch, seq_len), got {type(ids).__name__}. "
-            "Wrap them: torch.tensor([ids])."
+            f"ids must be a tensor of shape (batch, seq_len), got {type(ids).__name__}."
+            f"{_how_to_make_ids(ids)}"
         )
     if ids.dtype not in INTEGER_DTYPES:
         raise TypeError(f"ids must be integers, got dtype {ids.dtype}. Convert them: ids.long().")
@@ -130,8 +200,13 @@ def check_mask(mask: object, name: str = "mask") -> None:
     if mask.dim() != 2:
         raise ValueError(f"{name} must have shape (batch, seq_len), got {tuple(mask.shape)}.")
     # Reading the values of a GPU tensor would wait for the GPU.
-    readable = mask.device.type == "cpu" and not torch.compiler.is_compiling()
-    if readable and ((mask != 0) & (mask != 1)).any():
+    if mask.dtype == torch.bool or mask.device.type != "cpu" or torch.compiler.is_compiling():
+        return
+    try:
+        other = bool(((mask != 0) & (mask != 1)).any())
+    except RuntimeError:  # under vmap a tensor has no values to look at
+        return
+    if other:
         raise ValueError(
             f"{name} must hold only 0 and 1, got values from {int(mask.long().min())} to "
             f"{int(mask.long().max())}. Compare ids with PAD to make one: {name} = ids != pad_id."
@@ -161,14 +236,20 @@ def check_vectors(x: object, d_model: int) -> None:
         )
 
 
-def check_start(start: object) -> None:
-    """Refuse a start that is no whole number or negative."""
-    check_int("start", start)
-    if start < 0:  # type: ignore[operator]
+def check_start(start: object) -> int:
+    """A whole number of at least 0, as an int."""
+    if isinstance(start, Tensor):
+        raise TypeError(
+            f"start must be an int, got a tensor of shape {tuple(start.shape)}. Read it, which "
+            "waits for its device: start.item(); or give each token its place with positions."
+        )
+    number = check_int("start", start)
+    if number < 0:
         raise ValueError(
             f"start must be at least 0, got {start}. It is the number of positions that come "
             "before this chunk."
         )
+    return number
 
 
 def check_positions(positions: object, x: Tensor) -> None:
@@ -184,7 +265,9 @@ def check_positions(positions: object, x: Tensor) -> None:
             "call simplellm.sinusoidal_encoding."
         )
     batch, seq_len = x.shape[:2]
-    if tuple(positions.shape) not in {(seq_len,), (batch, seq_len)}:
+    # Size by size: while tracing they are symbols, which no set can hold.
+    fits = positions.dim() in (1, 2) and positions.shape[-1] == seq_len
+    if not fits or (positions.dim() == 2 and positions.shape[0] != batch):
         raise ValueError(
             f"positions must have shape (seq_len,) = ({seq_len},) or (batch, seq_len) = "
             f"({batch}, {seq_len}), got {tuple(positions.shape)}."

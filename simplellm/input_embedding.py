@@ -71,7 +71,7 @@ class InputEmbedding(nn.Module):
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
-        check_dropout(dropout)
+        dropout = check_dropout(dropout)
         check_bool("use_learned_pe", use_learned_pe)
         if use_learned_pe and base != DEFAULT_BASE:
             raise ValueError(
@@ -79,7 +79,7 @@ class InputEmbedding(nn.Module):
                 "learned table has no frequencies."
             )
         if position_rms is not None:
-            check_positive_number("position_rms", position_rms)
+            position_rms = check_positive_number("position_rms", position_rms)
         super().__init__()
         self.token_embedding = TokenEmbedding(
             vocab_size,

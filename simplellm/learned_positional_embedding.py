@@ -13,7 +13,7 @@ from .checks import (
     check_start,
     check_vectors,
 )
-from .tables import is_observed, look_up
+from .tables import check_width, is_observed, look_up, size_if_changed, size_of
 
 
 class LearnedPositionalEmbedding(nn.Module):
@@ -31,7 +31,8 @@ class LearnedPositionalEmbedding(nn.Module):
 
     Attributes:
         embedding: The table, an ``nn.Embedding`` of shape ``(max_seq_len, d_model)``.
-        max_seq_len, d_model: As given.
+        max_seq_len: Number of rows the table has now; a table that has grown says so.
+        d_model: As given.
 
     Shape:
         x ``(batch, seq_len, d_model)`` to the same shape and dtype.
@@ -63,16 +64,20 @@ class LearnedPositionalEmbedding(nn.Module):
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
-        check_positive_int("max_seq_len", max_seq_len)
-        check_positive_int("d_model", d_model)
-        check_init_std(init_std)
+        max_seq_len = check_positive_int("max_seq_len", max_seq_len)
+        d_model = check_positive_int("d_model", d_model)
+        init_std = check_init_std(init_std)
         check_dtype(dtype)
         super().__init__()
-        self.max_seq_len = max_seq_len
         self.d_model = d_model
         self.init_std = init_std
         self.embedding = nn.Embedding(max_seq_len, d_model, device=device, dtype=dtype)
         self.reset_parameters()
+
+    @property
+    def max_seq_len(self) -> int:
+        """Number of rows the table has now."""
+        return size_of(self.embedding)[0]
 
     def reset_parameters(self) -> None:
         """Draw the table anew from N(0, init_std)."""
@@ -86,18 +91,18 @@ class LearnedPositionalEmbedding(nn.Module):
             start: Number of positions that come before ``x``, as when decoding with a cache.
             positions: ``(seq_len,)`` or ``(batch, seq_len)``, integer; wins over ``start``.
         """
-        if not torch.compiler.is_compiling():
-            check_vectors(x, self.d_model)
-            if positions is None:
-                check_start(start)
-            else:
-                check_positions(positions, x)
-        if positions is None:
+        check_vectors(x, self.d_model)
+        size, width = size_of(self.embedding)
+        check_width(width, self.d_model)
+        if positions is not None:
+            check_positions(positions, x)
+        else:
+            start = check_start(start)
             end = start + x.shape[1]
-            if end > self.max_seq_len:
+            if end > size:
                 raise ValueError(
                     f"start + seq_len = {start} + {x.shape[1]} is more than max_seq_len = "
-                    f"{self.max_seq_len}: a learned table has no rows past its end. Shorten the "
+                    f"{size}: a learned table has no rows past its end. Shorten the "
                     "sequence, build a longer table, or use PositionalEncoding."
                 )
             if not (torch.compiler.is_compiling() or is_observed(self.embedding)):
@@ -110,4 +115,4 @@ class LearnedPositionalEmbedding(nn.Module):
         return x + rows.to(x.dtype)
 
     def extra_repr(self) -> str:
-        return f"init_std={self.init_std}"
+        return size_if_changed("max_seq_len", self.embedding) + f"init_std={self.init_std}"

@@ -18,7 +18,7 @@ from .checks import (
     check_start,
     check_vectors,
 )
-from .sinusoids import DEFAULT_BASE, sinusoidal_encoding
+from .sinusoids import DEFAULT_BASE, frequencies, sinusoidal_encoding
 
 
 class PositionalEncoding(nn.Module):
@@ -39,7 +39,8 @@ class PositionalEncoding(nn.Module):
 
     Attributes:
         pe: The table, a buffer of shape ``(1, max_seq_len, d_model)``.
-        d_model, max_seq_len, base, amplitude: As given.
+        max_seq_len: Number of positions the table holds now.
+        d_model, base, amplitude: As given.
 
     Shape:
         x ``(batch, seq_len, d_model)`` to the same shape and dtype.
@@ -70,19 +71,23 @@ class PositionalEncoding(nn.Module):
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
-        check_even_d_model(d_model)
-        check_positive_int("max_seq_len", max_seq_len)
-        check_base(base)
-        check_positive_number("amplitude", amplitude)
+        d_model = check_even_d_model(d_model)
+        max_seq_len = check_positive_int("max_seq_len", max_seq_len)
+        base = check_base(base)
+        amplitude = check_positive_number("amplitude", amplitude)
         check_dtype(dtype)
         super().__init__()
         self.d_model = d_model
-        self.max_seq_len = max_seq_len
         self.base = base
         self.amplitude = amplitude
         # A buffer travels with the module and its checkpoints, and no optimiser sees it.
         self.register_buffer("pe", torch.empty(1, max_seq_len, d_model, device=device, dtype=dtype))
         self.reset_parameters()
+
+    @property
+    def max_seq_len(self) -> int:
+        """Number of positions the table holds now."""
+        return self.pe.shape[1]
 
     def reset_parameters(self) -> None:
         """Compute the table anew, as after ``to_empty()``."""
@@ -98,12 +103,11 @@ class PositionalEncoding(nn.Module):
             positions: ``(seq_len,)`` or ``(batch, seq_len)``, integer, also negative or past the
                 table; wins over ``start``.
         """
-        if not torch.compiler.is_compiling():
-            check_vectors(x, self.d_model)
-            if positions is None:
-                check_start(start)
-            else:
-                check_positions(positions, x)
+        check_vectors(x, self.d_model)
+        if positions is None:
+            start = check_start(start)
+        else:
+            check_positions(positions, x)
         if positions is not None:
             rows = self._rows(positions)  # (seq_len, d_model) or (batch, seq_len, d_model)
         elif (end := start + x.shape[1]) <= self.max_seq_len:
@@ -131,9 +135,10 @@ class PositionalEncoding(nn.Module):
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> PositionalEncoding:
         # .half().float() would leave rounded numbers in a float32 table. The formula is at hand,
         # so a table that has changed dtype is computed again.
-        dtype = self.pe.dtype
+        # So is one that has left the meta device, where it had no memory.
+        dtype, was_meta = self.pe.dtype, self.pe.is_meta
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
-        if self.pe.dtype != dtype:
+        if self.pe.dtype != dtype or was_meta:
             self.reset_parameters()
         return self
 
@@ -159,6 +164,14 @@ class PositionalEncoding(nn.Module):
             # Computed again, because after to_empty() it holds nothing yet.
             self.reset_parameters()
             state_dict = {**state_dict, prefix + "pe": self.pe}
+        else:
+            # After to_empty() the table holds whatever was in memory, and no key will replace it.
+            # With assign=True a module may still be on the meta device: go where the rest goes.
+            devices = (v.device for v in state_dict.values() if isinstance(v, Tensor))
+            device = next((d for d in devices if d.type != "meta"), None)
+            if self.pe.is_meta and local_metadata.get("assign_to_params_buffers", False) and device:
+                self.pe = torch.empty_like(self.pe, device=device)
+            self.reset_parameters()
         # Everything but the table loads as usual: hooks, a subclass's parameters, stray keys.
         super()._load_from_state_dict(
             state_dict,
@@ -173,9 +186,16 @@ class PositionalEncoding(nn.Module):
     def _why_another_table(self, saved: Tensor) -> str | None:
         """Why the saved table cannot come from this formula, or None if it can."""
         if saved.dim() != 3 or saved.shape[0] != 1 or saved.shape[2] != self.d_model:
+            hint = ""
+            if saved.shape[-1:] == (self.d_model,) and saved.dim() == 2:
+                hint = " Add the batch axis: state_dict[key] = state_dict[key].unsqueeze(0)."
+            elif saved.shape[1:] == (1, self.d_model):
+                hint = (
+                    " It has the length first: state_dict[key] = state_dict[key].transpose(0, 1)."
+                )
             return (
                 f"has shape {tuple(saved.shape)} in the checkpoint; this module needs "
-                f"(1, any length, d_model = {self.d_model})."
+                f"(1, any length, d_model = {self.d_model}).{hint}"
             )
         if not saved.is_floating_point():
             return f"has dtype {saved.dtype} in the checkpoint; a table of sinusoids has fractions."
@@ -201,10 +221,77 @@ class PositionalEncoding(nn.Module):
         return (
             f"holds other numbers than this module computes: {saved[position, column]:.6g} at "
             f"position {position}, column {column}, where base = {self.base:g}, amplitude = "
-            f"{self.amplitude:g} and interleaved columns give {exact[position, column]:.6g}. The "
-            "checkpoint was trained with another base, amplitude or column order; build the "
-            "module with the same. To load it all the same, delete this key and pass strict=False."
+            f"{self.amplitude:g} and interleaved columns give {exact[position, column]:.6g}. "
+            f"{self._what_differs(saved.to(torch.float64))} To load it all the same, delete this "
+            "key and pass strict=False."
         )
+
+    def _what_differs(self, saved: Tensor) -> str:
+        """In which numbers the saved rows, ``(length, d_model)``, were made another way."""
+        half = self.d_model // 2
+        orders = {
+            "": (saved[:, 0::2], saved[:, 1::2]),
+            "cosines before sines in each pair": (saved[:, 1::2], saved[:, 0::2]),
+            "all sines before all cosines": (saved[:, :half], saved[:, half:]),
+            "all cosines before all sines": (saved[:, half:], saved[:, :half]),
+        }
+        short = any(
+            torch.equal(saved.to(dtype).to(saved.dtype), saved)
+            for dtype in (torch.bfloat16, torch.float16)
+        )
+        tolerance = 0.01 if short else 0.001  # of the amplitude; above what rounding does
+        for order, (sines, cosines) in orders.items():
+            found = self._fit(sines, cosines, tolerance)
+            if found is not None and (order or any(found)):
+                own, foreign = found
+                foreign += [order] if order else []
+                text = f"The checkpoint's table has {', '.join(own + foreign)}."
+                if foreign:
+                    return f"{text} This module cannot compute such a table."
+                return f"{text} Build the module with the same."
+        return "No other base, amplitude, first position or column order explains them."
+
+    def _fit(
+        self, sines: Tensor, cosines: Tensor, tolerance: float
+    ) -> tuple[list[str], list[str]] | None:
+        """What makes ``(length, d_model / 2)`` sines and cosines, or None if nothing simple does.
+
+        Returns:
+            What this module has an argument for, and what it has none for.
+        """
+        size = float((sines**2 + cosines**2).mean().sqrt())
+        if len(sines) < 2 or not 0 < size < float("inf"):
+            return None
+        # The angle from each row to the next is the frequency, the first row's angle its position.
+        turn = torch.complex(cosines, sines)
+        rates = (turn[1:] * turn[:-1].conj()).sum(0).angle()
+        if not rates[0] > 0:
+            return None
+        first = round(float(turn[0, 0].angle() / rates[0]))
+        places = first + torch.arange(len(sines), dtype=torch.float64).unsqueeze(-1)
+
+        def explains(trial: Tensor) -> bool:
+            off = (
+                torch.polar(torch.tensor(size, dtype=torch.float64), places * trial) - turn
+            ).abs()
+            return bool((off <= tolerance * size).all())
+
+        own, foreign = [], []
+        if not explains(frequencies(self.d_model, self.base)):
+            base = (
+                float(rates[1]) ** (-self.d_model / 2) if len(rates) > 1 and rates[1] > 0 else 0.0
+            )
+            if 0 < base < float("inf") and explains(frequencies(self.d_model, base)):
+                own.append(f"base = {base:.5g}")
+            elif explains(rates):
+                foreign.append("other frequencies than a base gives")
+            else:
+                return None
+        if abs(size / self.amplitude - 1) > 1e-3:
+            own.append(f"amplitude = {size:.4g}")
+        if first:
+            foreign.append(f"first position {first} (this module: 0, or start={first} when called)")
+        return own, foreign
 
     def extra_repr(self) -> str:
         text = f"d_model={self.d_model}, max_seq_len={self.max_seq_len}, base={self.base:g}"

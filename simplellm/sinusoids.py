@@ -56,8 +56,8 @@ def frequencies(d_model: int, base: float = DEFAULT_BASE) -> Tensor:
 
     Source: Vaswani et al. 2017, section 3.5.
     """
-    check_even_d_model(d_model)
-    check_base(base)
+    d_model = check_even_d_model(d_model)
+    base = check_base(base)
     # On the CPU whatever the default device: Apple's GPUs have no float64.
     pairs = torch.arange(d_model // 2, dtype=torch.float64, device="cpu")  # (d_model / 2,)
     return torch.pow(float(base), -2.0 * pairs / d_model)

@@ -2,10 +2,63 @@
 
 from __future__ import annotations
 
+import warnings
+from typing import Any
+
+import torch
 from torch import Tensor, nn
-from torch.nn.modules.module import _has_any_global_hook
 
 from .checks import first_outside
+
+try:
+    from torch.nn.modules.module import _has_any_global_hook
+except ImportError:  # a private name, which any release of torch may change
+
+    def _has_any_global_hook() -> Any:
+        return True  # there may be one: the rows are copied, which is slower and right
+
+
+def size_of(table: nn.Embedding) -> tuple[int, int]:
+    """Rows and width of a table, from the table itself: its weight may have been replaced."""
+    weight = table.weight
+    if isinstance(weight, Tensor) and weight.dim() == 2:
+        return weight.shape[0], weight.shape[1]
+    return table.num_embeddings, table.embedding_dim  # a quantised table's weight is a method
+
+
+def size_if_changed(name: str, table: nn.Embedding) -> str:
+    """For a repr: the number of rows, if the table's own repr tells another."""
+    rows = size_of(table)[0]
+    return "" if rows == table.num_embeddings else f"{name}={rows}, "
+
+
+def check_width(width: int, d_model: int) -> None:
+    """Refuse a table that was replaced by one of another width."""
+    if width != d_model:
+        raise ValueError(
+            f"the table's rows are {width} wide, but d_model = {d_model}: replace the table by "
+            f"one of width {d_model}, or build a module of d_model = {width}."
+        )
+
+
+def zero_padding_row(table: nn.Module, _: object = None) -> None:
+    """Keep what ``padding_idx`` promises when a checkpoint has another row there, and say so.
+
+    A hook to run after ``load_state_dict``.
+    """
+    index, weight = getattr(table, "padding_idx", None), getattr(table, "weight", None)
+    if index is None or not isinstance(weight, Tensor) or weight.is_meta:
+        return
+    if not -len(weight) <= index < len(weight):  # a table that has shrunk
+        return
+    with torch.no_grad():
+        if weight[index].count_nonzero():
+            warnings.warn(
+                f"the checkpoint's row {index} is not zero; padding_idx = {index} makes it zero. "
+                "To keep the row, build the module without padding_idx.",
+                stacklevel=2,
+            )
+            weight[index] = 0.0
 
 
 def look_up(table: nn.Embedding, indices: Tensor, name: str, size_name: str, hint: str) -> Tensor:
@@ -19,12 +72,16 @@ def look_up(table: nn.Embedding, indices: Tensor, name: str, size_name: str, hin
         return rows
     except IndexError:
         # The lookup checks the range anyway, so the good path pays nothing for this message.
-        found = first_outside(indices, table.num_embeddings)
+        size = size_of(table)[0]
+        try:
+            found = first_outside(indices, size)
+        except RuntimeError:  # under vmap a tensor has no values to look at
+            found = None
         if found is None:
             raise
         bad, place = found
         raise IndexError(
-            f"{name} must be at least 0 and below {size_name} = {table.num_embeddings}, got {bad} "
+            f"{name} must be at least 0 and below {size_name} = {size}, got {bad} "
             f"at {name}{list(place)}. {hint}"
         ) from None
 
@@ -34,10 +91,13 @@ def is_observed(table: nn.Embedding) -> bool:
 
     If not, nobody but the caller holds the rows, and reading the weight is as good as looking up.
     """
-    return type(table) is not nn.Embedding or bool(
-        table._forward_hooks
-        or table._forward_pre_hooks
-        or table._backward_hooks
-        or table._backward_pre_hooks
-        or _has_any_global_hook()  # type: ignore[no-untyped-call]
-    )
+    try:
+        return type(table) is not nn.Embedding or bool(
+            table._forward_hooks
+            or table._forward_pre_hooks
+            or table._backward_hooks
+            or table._backward_pre_hooks
+            or _has_any_global_hook()  # type: ignore[no-untyped-call]
+        )
+    except AttributeError:  # private names, as above
+        return True

@@ -15,7 +15,11 @@ from .checks import (
     check_int,
     check_positive_int,
 )
-from .tables import is_observed, look_up
+from .tables import check_width, is_observed, look_up, size_if_changed, size_of, zero_padding_row
+
+
+def _zero_padding_row(module: TokenEmbedding, _: object) -> None:
+    zero_padding_row(module.embedding)
 
 
 class TokenEmbedding(nn.Module):
@@ -29,12 +33,14 @@ class TokenEmbedding(nn.Module):
         d_model: Width of each row.
         scale: Multiply by √d_model. Switch it off to see what it does.
         init_std: Standard deviation of the normal distribution the table starts from.
-        padding_idx: Id whose row is zero and stays zero through initialisation and training.
+        padding_idx: Id whose row is zero and stays zero through initialisation, training and
+            loading: a checkpoint's other row is made zero, with a warning.
         device: Device of the table.
         dtype: Floating-point dtype of the table.
 
     Attributes:
         embedding: The table, an ``nn.Embedding`` of shape ``(vocab_size, d_model)``.
+        vocab_size: Number of rows the table has now; a table that has grown says so.
         d_model: Width of each row.
 
     Shape:
@@ -69,13 +75,13 @@ class TokenEmbedding(nn.Module):
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
-        check_positive_int("vocab_size", vocab_size)
-        check_positive_int("d_model", d_model)
+        vocab_size = check_positive_int("vocab_size", vocab_size)
+        d_model = check_positive_int("d_model", d_model)
         check_bool("scale", scale)
-        check_init_std(init_std)
+        init_std = check_init_std(init_std)
         check_dtype(dtype)
         if padding_idx is not None:
-            check_int("padding_idx", padding_idx)
+            padding_idx = check_int("padding_idx", padding_idx)
             if not 0 <= padding_idx < vocab_size:
                 raise ValueError(
                     f"padding_idx must be at least 0 and below vocab_size = {vocab_size}, "
@@ -88,7 +94,15 @@ class TokenEmbedding(nn.Module):
         self.embedding = nn.Embedding(
             vocab_size, d_model, padding_idx=padding_idx, device=device, dtype=dtype
         )
+        # On the table too, which may be loaded by itself; on the module for a table put in later.
+        self.embedding.register_load_state_dict_post_hook(zero_padding_row)  # type: ignore[no-untyped-call]
+        self.register_load_state_dict_post_hook(_zero_padding_row)  # type: ignore[no-untyped-call]
         self.reset_parameters()
+
+    @property
+    def vocab_size(self) -> int:
+        """Number of rows the table has now."""
+        return size_of(self.embedding)[0]
 
     def reset_parameters(self) -> None:
         """Draw the table anew from N(0, init_std); the padding row, if any, becomes zero."""
@@ -99,12 +113,12 @@ class TokenEmbedding(nn.Module):
 
     def forward(self, ids: Tensor) -> Tensor:
         """ids ``(batch, seq_len)`` to ``(batch, seq_len, d_model)``."""
-        if not torch.compiler.is_compiling():
-            check_ids(ids)
+        check_ids(ids)
         if ids.dtype not in (torch.int32, torch.int64):  # all that nn.Embedding takes
             ids = ids.long()
         hint = "Was the text encoded with another vocabulary?"
         rows = look_up(self.embedding, ids, "ids", "vocab_size", hint)  # (batch, seq_len, d_model)
+        check_width(rows.shape[-1], self.d_model)
         if not self.scale:
             return rows
         if torch.compiler.is_compiling() or is_observed(self.embedding):
@@ -114,4 +128,5 @@ class TokenEmbedding(nn.Module):
         return rows.mul_(math.sqrt(self.d_model))
 
     def extra_repr(self) -> str:
-        return f"scale={self.scale}, init_std={self.init_std}"
+        text = f"scale={self.scale}, init_std={self.init_std}"
+        return size_if_changed("vocab_size", self.embedding) + text

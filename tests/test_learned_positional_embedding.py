@@ -364,3 +364,20 @@ def test_hooks_of_the_table_run_as_pruning_needs_them() -> None:
     prune.random_unstructured(module.embedding, "weight", amount=0.5)
     for _ in range(2):
         module(torch.zeros(1, 8, 4)).sum().backward()
+
+
+def test_a_grown_or_shrunk_table_takes_what_it_has_rows_for() -> None:
+    learned = LearnedPositionalEmbedding(8, 4)
+    for size in (12, 6):
+        learned.embedding.weight = torch.nn.Parameter(torch.ones(size, 4))
+        assert learned.max_seq_len == size and f"max_seq_len={size}" in repr(learned)
+        assert learned(torch.zeros(1, size, 4)).sum() == size * 4
+        with pytest.raises(ValueError, match=f"max_seq_len = {size}"):
+            learned(torch.zeros(1, size + 1, 4))
+
+
+def test_a_table_of_width_one_is_not_broadcast() -> None:
+    learned = LearnedPositionalEmbedding(8, 4)
+    learned.embedding = torch.nn.Embedding(8, 1)
+    with pytest.raises(ValueError, match="1 wide, but d_model = 4"):
+        learned(torch.zeros(1, 3, 4))

@@ -145,3 +145,9 @@ def test_a_bad_mask_is_named_with_value_and_limit(
         positions_from_mask(mask)
     for word in words:
         assert word in str(caught.value)
+
+
+def test_it_works_under_vmap() -> None:
+    masks = torch.tensor([[[0, 1, 1]], [[1, 1, 1]]])
+    wanted = torch.stack([positions_from_mask(mask) for mask in masks])
+    assert torch.equal(torch.func.vmap(positions_from_mask)(masks), wanted)

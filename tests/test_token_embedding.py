@@ -6,7 +6,14 @@ import copy
 import io
 import math
 import pickle
+import re
+import subprocess
+import sys
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -14,7 +21,12 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn.modules.module import register_module_forward_hook
 
-from simplellm import TokenEmbedding
+from simplellm import (
+    InputEmbedding,
+    LearnedPositionalEmbedding,
+    PositionalEncoding,
+    TokenEmbedding,
+)
 
 quick = settings(max_examples=40, deadline=None, database=None)
 
@@ -420,3 +432,112 @@ def test_a_state_dict_goes_through_a_file_that_may_hold_tensors_only() -> None:
     file.seek(0)
     other.load_state_dict(torch.load(file, weights_only=True))
     assert torch.equal(other(IDS), tokens(IDS))
+
+
+# ---- state that was changed from outside
+
+
+def test_a_grown_or_shrunk_table_tells_its_own_size() -> None:
+    tokens = TokenEmbedding(50, 16)
+    for size in (60, 40):
+        tokens.embedding.weight = torch.nn.Parameter(torch.ones(size, 16))
+        assert tokens.vocab_size == size and f"vocab_size={size}" in repr(tokens)
+        assert tokens(torch.tensor([[size - 1]])).shape == (1, 1, 16)
+        with pytest.raises(IndexError, match=rf"vocab_size = {size}, got 70 at ids\[0, 1\]"):
+            tokens(torch.tensor([[size - 1, 70]]))
+
+
+def test_a_table_of_another_width_is_refused_with_both_widths() -> None:
+    tokens = TokenEmbedding(50, 16)
+    tokens.embedding = torch.nn.Embedding(50, 8)
+    with pytest.raises(ValueError, match="8 wide, but d_model = 16"):
+        tokens(torch.tensor([[1]]))
+
+
+@pytest.mark.parametrize("assign", [False, True])
+@pytest.mark.parametrize("nested", [False, True])
+def test_the_padding_row_stays_zero_through_loading(assign: bool, nested: bool) -> None:
+    tokens = TokenEmbedding(5, 4, padding_idx=2)
+    other = TokenEmbedding(5, 4, init_std=1.0)
+    wanted = other.embedding.weight.detach().clone()
+    wanted[2] = 0
+    module, source = (
+        (torch.nn.Sequential(tokens), torch.nn.Sequential(other)) if nested else (tokens, other)
+    )
+    with pytest.warns(UserWarning, match="row 2 is not zero"):
+        module.load_state_dict(source.state_dict(), strict=False, assign=assign)
+    assert torch.equal(tokens.embedding.weight, wanted)
+
+
+@pytest.mark.parametrize(
+    "ids", [[1, 2], [[1, 2], [3, 4]], np.array([1, 2]), np.array([[1, 2], [3, 4]]), [], 3,
+            [[1], [2, 3]], [torch.tensor([1]), torch.tensor([2, 3])]], ids=str
+)  # fmt: skip
+def test_the_way_out_for_ids_that_are_no_tensor_works(ids: Any) -> None:
+    tokens = TokenEmbedding(5, 4)
+    with pytest.raises(TypeError, match="ids must be a tensor") as error:
+        tokens(ids)
+    way_out = re.search(r"torch\..*(?=\.$)", str(error.value))
+    assert way_out is not None
+    assert tokens(eval(way_out[0])).dim() == 3
+
+
+@pytest.mark.parametrize("kind", [np.float32, Fraction, Decimal, torch.tensor, np.array])
+def test_a_number_of_any_type_is_a_number(kind: Any) -> None:
+    tokens = TokenEmbedding(
+        np.int64(5), torch.tensor(4), init_std=kind(0.5), padding_idx=np.uint8(1)
+    )
+    assert type(tokens.init_std) is float and tokens.init_std == 0.5
+    assert type(tokens.d_model) is int and tokens.d_model == 4
+
+
+@pytest.mark.parametrize("value", ["0.5", True, np.True_, 1j, torch.tensor(True)], ids=repr)
+def test_what_is_no_number_is_refused(value: Any) -> None:
+    with pytest.raises(TypeError, match="init_std must be a number"):
+        TokenEmbedding(5, 4, init_std=value)
+    with pytest.raises(TypeError, match="vocab_size must be an int"):
+        TokenEmbedding(value, 4)
+
+
+def test_the_package_does_without_torchs_private_names() -> None:
+    code = (
+        "import torch.nn.modules.module as m; del m._has_any_global_hook; import torch, simplellm;"
+        "t = simplellm.TokenEmbedding(5, 4); ids = torch.tensor([[1]]);"
+        "assert torch.equal(t(ids), t.embedding.weight[ids] * 2)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.filterwarnings("ignore")  # torch.compile's own
+@pytest.mark.parametrize(
+    ("layer", "x", "kwargs"),
+    [
+        (lambda: TokenEmbedding(5, 4), torch.tensor([[1.7, 2.2]]), {}),
+        (lambda: InputEmbedding(5, 4, 8, 0.0), torch.tensor([[1.7, 2.2]]), {}),
+        (lambda: InputEmbedding(5, 4, 8, 0.0), torch.tensor([[1, 2]]), {"start": -5}),
+        *(
+            (kind, x, kwargs)
+            for kind in (lambda: PositionalEncoding(4, 8), lambda: LearnedPositionalEmbedding(8, 4))
+            for x, kwargs in [
+                (torch.zeros(1, 2, 4), {"start": -5}),
+                (torch.zeros(1, 2, 4).long(), {}),
+                (torch.zeros(1, 2, 1), {}),
+            ]
+        ),
+    ],
+)
+def test_checks_hold_under_compile_export_and_func(layer: Any, x: Any, kwargs: Any) -> None:
+    module = layer()
+    with pytest.raises((TypeError, ValueError)) as eager:
+        module(x, **kwargs)
+    ways = [
+        lambda: torch.compile(module, backend="eager")(x, **kwargs),
+        lambda: torch.export.export(module, (x,), kwargs),
+        lambda: torch.func.functional_call(module, dict(module.state_dict()), (x,), kwargs),
+        lambda: torch.func.vmap(lambda one: module(one, **kwargs))(x[None]),
+    ]
+    for way in ways:
+        torch.compiler.reset()
+        with pytest.raises(Exception) as error:
+            way()
+        assert type(error.value) is type(eager.value) or "bserved exception" in str(error.value)
