@@ -30,7 +30,8 @@ ARGUMENTS = {
         "num_positions", "max_seq_length", "max_sequence_length", "seq_length", "length",
         "max_tokens",
     ),
-    "dropout": ("dropout", "dropout_prob", "hidden_dropout_prob", "drop_rate", "dropout_rate", "dropout_p", "p"),
+    "dropout": ("dropout", "dropout_prob", "hidden_dropout_prob", "drop_rate", "dropout_rate",
+        "dropout_p", "p"),
 }  # fmt: skip
 STARTS = ("start", "offset", "start_pos", "past_length", "past_key_values_length")
 POSITIONS = ("positions", "position_ids")
@@ -149,7 +150,8 @@ def bench(
 
     Raises:
         ValueError: If a size given is not positive.
-        TypeError: If it is given a module in place of a class, or the constructor needs an argument that nobody gives; names it.
+        TypeError: If it is given a module in place of a class, or the constructor
+            needs an argument that nobody gives; names it.
 
     Example:
         >>> from simplellm import PositionalEncoding
@@ -161,8 +163,8 @@ def bench(
     """
     if isinstance(layer_class, nn.Module):
         raise TypeError(
-            f"bench builds layers of several sizes: give it the class {type(layer_class).__name__}, "
-            "not one layer, or say how to build one: build=lambda vocab_size, d_model, "
+            f"bench builds layers of several sizes: give it the class "
+            f"{type(layer_class).__name__}, not one layer, or say how to build one: build=lambda vocab_size, d_model, "
             "max_seq_len, dropout: …"
         )
     for name, value in arguments.items():
@@ -317,7 +319,7 @@ def _maker(
 
     trial = construct(50, 16, 64, 0.0)
     inner_trial = trial.behind if isinstance(trial, _Vectors) else trial
-    forward = inspect.signature(inner_trial.forward).parameters  # type: ignore[union-attr, arg-type]
+    forward = inspect.signature(inner_trial.forward).parameters
     start_name = next((name for name in STARTS if name in forward), None)
     positions_name = next((name for name in POSITIONS if name in forward), None)
 

@@ -12,7 +12,6 @@ from torch import Tensor
 from .variants import Convention
 
 Columns = Literal["interleaved", "halves"]
-Frequencies = Literal["paper", "tensor2tensor", "doubled"]
 
 
 def fit(rows: Tensor, wider: Tensor | None = None) -> Convention | None:
@@ -72,7 +71,7 @@ def _candidates(rows: Tensor) -> list[Convention]:
                 continue
             says = Convention(
                 columns=cast(Columns, columns),
-                frequencies=cast(Frequencies, frequencies),
+                frequencies=frequencies,
                 base=base,
                 first=first,
                 cosines_first=cosines_first,
