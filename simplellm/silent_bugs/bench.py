@@ -163,8 +163,9 @@ def bench(
     """
     if isinstance(layer_class, nn.Module):
         raise TypeError(
-            f"bench builds layers of several sizes: give it the class "
-            f"{type(layer_class).__name__}, not one layer, or say how to build one: build=lambda vocab_size, d_model, "
+            "bench builds layers of several sizes: give it the class "
+            f"{type(layer_class).__name__}, not one layer, or say how to build one: "
+            "build=lambda vocab_size, d_model, "
             "max_seq_len, dropout: …"
         )
     for name, value in arguments.items():

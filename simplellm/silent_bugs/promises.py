@@ -182,7 +182,7 @@ def training(make: Maker) -> Measured:
     after = layer.position_rows(24)
     if make.says.learned_scalar:  # it may stretch the rows, and do nothing else
         before, after = before.double(), after.double()
-        before = before * (after * before).sum() / before.pow(2).sum()
+        after = after * (after * before).sum() / after.pow(2).sum()
     moved = (after - before).abs().amax(dim=1)
     if make.says.positions == "learned":
         stuck = int((moved < 1e-6).sum())
