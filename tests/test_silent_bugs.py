@@ -533,7 +533,8 @@ def test_bench_reads_a_module_with_dropout_inside() -> None:
 def test_bench_tells_a_batch_second_module_from_its_misuse() -> None:
     right, wrong = bench(BatchSecond, batch_first=False), bench(BatchSecond, batch_first=True)
     assert right.broken == right.crashed == ()
-    assert {"own sentence", "distinct", "formula"} <= set(wrong.broken)
+    assert {"own sentence", "distinct"} <= set(wrong.broken)
+    assert wrong.says.positions == "not recognised" and "batch_first=False" in repr(wrong)
     assert "shapes" in wrong.kept  # which is why nobody notices
 
 
@@ -623,7 +624,8 @@ def test_bench_reports_a_crash_as_one() -> None:
             raise RuntimeError("not\ntoday")
 
     report = bench(Raises)
-    assert "shapes" in report.crashed and report.kept == ("after the last",)
+    assert "shapes" in report.crashed and report.kept == report.broken == ()
+    assert report.says.positions == "not read" and "forward raises RuntimeError" in repr(report)
     assert report.findings["shapes"].why == "RuntimeError: not"
 
 

@@ -37,23 +37,33 @@ class Convention:
     says, so a check that is fair asks what a layer says before it compares.
 
     Attributes:
-        positions: ``"sinusoidal"`` or ``"learned"``.
+        positions: ``"sinusoidal"``, ``"learned"``, ``"not recognised"`` (rows of no known
+            formula) or ``"not read"`` (there were no rows to read).
         columns: ``"interleaved"`` (sine, cosine, sine, …) or ``"halves"`` (sines, then cosines).
         frequencies: ``"paper"``, whose exponents are ``i / (d / 2)`` for pair i, or
-            ``"tensor2tensor"``, whose exponents are ``i / (d / 2 - 1)``.
+            ``"tensor2tensor"``, whose exponents are ``i / (d / 2 - 1)``, or ``"doubled"``:
+            ``2 i / (d / 2)``.
         base: The constant that the paper sets to 10 000.
         scale: Whether token rows are multiplied by √d_model.
+        first: The position whose row the first token gets.
+        cosines_first: Whether cosines stand where the paper has sines.
+        amplitude: What all rows are multiplied by, at width 16.
+        learned_scalar: Whether a learned number multiplies the rows.
 
     Example:
         >>> Convention(columns="halves")
         sinusoidal, sines then cosines, base 10000, tokens × √d
     """
 
-    positions: Literal["sinusoidal", "learned"] = "sinusoidal"
+    positions: Literal["sinusoidal", "learned", "not recognised", "not read"] = "sinusoidal"
     columns: Literal["interleaved", "halves"] = "interleaved"
-    frequencies: Literal["paper", "tensor2tensor"] = "paper"
+    frequencies: Literal["paper", "tensor2tensor", "doubled"] = "paper"
     base: float = 10_000.0
     scale: bool = True
+    first: int = 0
+    cosines_first: bool = False
+    amplitude: float = 1.0
+    learned_scalar: bool = False
 
     def factor(self, d_model: int) -> float:
         """What token rows are multiplied by."""
@@ -73,25 +83,45 @@ class Convention:
         """
         if self.positions == "learned":
             raise NotApplicableError("learned positions follow no formula")
+        if self.positions != "sinusoidal":
+            raise NotApplicableError(
+                f"its formula was {self.positions}; say it: says=Convention(…)"
+            )
         return _formula(self, length, d_model).clone()
 
     def __repr__(self) -> str:
         tokens = "tokens × √d" if self.scale else "tokens as they are"
-        if self.positions == "learned":
-            return f"learned positions, {tokens}"
-        columns = "sines then cosines" if self.columns == "halves" else "interleaved"
-        rates = ", tensor2tensor's frequencies" if self.frequencies == "tensor2tensor" else ""
-        return f"sinusoidal, {columns}{rates}, base {self.base:g}, {tokens}"
+        if self.positions != "sinusoidal":
+            return f"{self.positions}{' positions' * (self.positions == 'learned')}, {tokens}"
+        one, two = ("cosines", "sines") if self.cosines_first else ("sines", "cosines")
+        halves, order = f"{one} then {two}", ", cosines first" if self.cosines_first else ""
+        said = ["sinusoidal", halves if self.columns == "halves" else f"interleaved{order}"]
+        if self.frequencies != "paper":
+            doubled = self.frequencies == "doubled"
+            said.append("exponents doubled" if doubled else "tensor2tensor's frequencies")
+        said.append(f"base {self.base:g}")
+        if self.first:
+            said.append(f"first position {self.first}")
+        if self.amplitude != 1:
+            said.append(f"amplitude {self.amplitude:g}")
+        if self.learned_scalar:
+            said.append("times a learned number")
+        return ", ".join([*said, tokens])
 
 
 @lru_cache(maxsize=64)
 def _formula(says: Convention, length: int, d_model: int) -> Tensor:
     pairs = d_model // 2
-    steps = pairs if says.frequencies == "paper" else max(pairs - 1, 1)
+    steps = {"paper": pairs, "tensor2tensor": max(pairs - 1, 1), "doubled": pairs / 2}[
+        says.frequencies
+    ]
     rows = []
-    for position in range(length):
+    for position in range(says.first, says.first + length):
         angles = [position / says.base ** (pair / steps) for pair in range(pairs)]
-        sines, cosines = [math.sin(a) for a in angles], [math.cos(a) for a in angles]
+        sines = [says.amplitude * math.sin(a) for a in angles]
+        cosines = [says.amplitude * math.cos(a) for a in angles]
+        if says.cosines_first:
+            sines, cosines = cosines, sines
         if says.columns == "halves":
             rows.append(sines + cosines)
         else:
@@ -229,7 +259,7 @@ class Maker:
         build: ``build(vocab_size, d_model, max_seq_len, dropout)`` returns the module.
         says: The convention it is held to.
         call: How the module is called: ``call(module, ids, start)``.
-        takes_start, takes_dropout: Whether the module has a use for them.
+        takes_start, takes_dropout, takes_length: Whether the module has a use for them.
     """
 
     build: Callable[[int, int, int, float], nn.Module]
@@ -237,6 +267,7 @@ class Maker:
     call: Call = plain_call
     takes_start: bool = True
     takes_dropout: bool = True
+    takes_length: bool = True
 
     def __call__(
         self,

@@ -1,0 +1,189 @@
+"""The bench on conventions of real libraries, written anew, and on classes that need a hint."""
+
+from dataclasses import dataclass
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from simplellm.silent_bugs import Convention, bench
+from simplellm.silent_bugs.reading import fit
+
+
+def rows_of(
+    length: int,
+    d_model: int,
+    *,
+    over: str = "d/2",
+    base: float = 10_000.0,
+    first: int = 0,
+    halves: bool = False,
+    cosines_first: bool = False,
+    factor: float = 1.0,
+) -> Tensor:
+    """Rows in float32, by way of tensors: nothing in common with `Convention.formula`."""
+    pairs = d_model // 2
+    steps = {"d/2": pairs, "d/2-1": pairs - 1, "d/4": pairs / 2}[over]
+    rates = torch.exp(torch.arange(pairs) * (-torch.tensor(base).log() / steps))
+    angles = torch.arange(first, first + length).float()[:, None] * rates
+    two = [angles.sin(), angles.cos()]
+    if cosines_first:
+        two.reverse()
+    return factor * (torch.cat(two, 1) if halves else torch.stack(two, 2).flatten(1))
+
+
+T2T = "tensor2tensor"
+# Library and class; how its rows are made; what the bench has to say.
+LIBRARIES = {
+    "diffusers SinusoidalPositionalEmbedding": ({}, {}),
+    "gluonts SinusoidalPositionalEmbedding": ({"halves": True}, {"columns": "halves"}),
+    "allennlp SinusoidalPositionalEncoding": (
+        {"halves": True, "over": "d/2-1"},
+        {"columns": "halves", "frequencies": T2T},
+    ),
+    "fair-esm SinusoidalPositionalEmbedding": (
+        {"halves": True, "over": "d/2-1", "first": 2},
+        {"columns": "halves", "frequencies": T2T, "first": 2},
+    ),
+    "transformers SeamlessM4T": (
+        {"halves": True, "over": "d/2-1", "first": 1},
+        {"columns": "halves", "frequencies": T2T, "first": 1},
+    ),
+    "demucs create_sin_embedding": (
+        {"halves": True, "over": "d/2-1", "cosines_first": True},
+        {"columns": "halves", "frequencies": T2T, "cosines_first": True},
+    ),
+    "coqui-tts timestep_embedding": (
+        {"halves": True, "cosines_first": True},
+        {"columns": "halves", "cosines_first": True},
+    ),
+    "time-series-transformer's base": ({"base": 1000.0}, {"base": 1000.0}),
+    "linformer-pytorch's base": (
+        {"base": 100_000.0, "halves": True},
+        {"base": 100_000.0, "columns": "halves"},
+    ),
+    "curated-transformers, (2/d)^0.5": ({"factor": -2.0}, {"amplitude": 0.353553}),
+    "coqui-tts wavegrad": ({"factor": 0.0002}, {"amplitude": 0.0002}),
+    "x-transformers, d^-0.5": (
+        {"factor": -1.0, "halves": True},
+        {"amplitude": 0.25, "columns": "halves"},
+    ),
+    "pytorch-forecasting's doubled exponents": ({"over": "d/4"}, {"frequencies": "doubled"}),
+    "espnet ScaledPositionalEncoding": ({}, {"learned_scalar": True}),
+}
+
+
+@pytest.mark.parametrize("name", LIBRARIES)
+def test_the_bench_says_what_a_library_does_and_finds_nothing_broken(name: str) -> None:
+    made, said = LIBRARIES[name]
+
+    class Adds(nn.Module):
+        def __init__(self, encoding_dim: int, max_tokens: int = 5000, dropout_p: float = 0.1):
+            super().__init__()
+            own = dict(made)
+            factor = own.pop("factor", 1.0)
+            own["factor"] = (-factor / encoding_dim) ** 0.5 if factor < 0 else factor
+            self.register_buffer("pe", rows_of(max_tokens, encoding_dim, **own))
+            self.alpha = nn.Parameter(torch.tensor(1.0)) if "learned_scalar" in said else 1.0
+            self.dropout = nn.Dropout(dropout_p)
+
+        def forward(self, x: Tensor, start: int = 0) -> Tensor:
+            if start + x.shape[1] > len(self.pe):
+                raise ValueError("too long")
+            return self.dropout(x + self.alpha * self.pe[start : start + x.shape[1]])
+
+    report = bench(Adds)
+    assert report.says == Convention(scale=False, **said)
+    assert report.broken == report.crashed == report.not_judged == ()
+
+
+@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("size", [0.02, 0.7, 1.0])
+def test_a_random_table_follows_no_convention(seed: int, size: float) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    rows = torch.randn(64, 16, generator=generator) * size
+    assert fit(rows) is None and fit(rows / rows.view(64, 8, 2).norm(dim=2).repeat(1, 2)) is None
+
+
+def test_a_base_is_fitted_whatever_it_is() -> None:
+    for base in (37.0, 500.0, 12_345.0, 1e6):
+        found = fit(rows_of(64, 16, base=base), rows_of(64, 32, base=base))
+        assert found is not None and found.base == pytest.approx(base, rel=2e-3)
+        assert found.frequencies == "paper"
+
+
+class Adds(nn.Module):
+    def __init__(self, d_model: int, longest: int = 5000, forget: float = 0.1) -> None:
+        super().__init__()
+        self.register_buffer("pe", rows_of(longest, d_model))
+        self.dropout = nn.Dropout(forget)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.dropout(x + self.pe[: x.shape[1]])
+
+
+def test_an_unknown_argument_is_named_and_what_hangs_on_it_not_judged() -> None:
+    report = bench(Adds)
+    assert "longest, forget" in repr(report)
+    assert {"after the last", "dropout", "gradient"} <= set(report.not_judged)
+    assert report.broken == ()
+
+
+@dataclass
+class Output:
+    hidden: Tensor
+
+
+@pytest.mark.parametrize("wrap", [lambda x: (x,), lambda x: {"out": x}, Output])
+def test_a_hint_followed_to_the_letter_runs(wrap) -> None:
+    class Wraps(Adds):
+        def forward(self, x: Tensor):
+            return wrap(super().forward(x))
+
+    first = bench(Wraps, longest=64, forget=0.0)
+    assert first.kept == () and first.says.positions == "not read"
+    hint = repr(first).partition("call=")[2].partition("\n")[0]
+    second = bench(Wraps, longest=64, forget=0.0, call=eval(hint))
+    assert second.says == Convention(scale=False)
+    assert second.broken == () and "chunks" in second.not_judged
+
+
+def test_rows_alone_get_the_hint_that_adds_them() -> None:
+    class Rows(Adds):
+        def forward(self, x: Tensor) -> Tensor:
+            return self.pe[: x.shape[1]]
+
+    first = bench(Rows)
+    assert first.kept == ()
+    hint = repr(first).partition("call=")[2].partition("\n")[0]
+    assert bench(Rows, call=eval(hint)).says == Convention(scale=False)
+
+
+def test_build_takes_a_module_on_vectors() -> None:
+    report = bench(Adds, build=lambda vocab, d_model, length, p: Adds(d_model, length, p))
+    assert report.says == Convention(scale=False) and report.broken == ()
+
+
+def test_an_instance_and_a_size_of_zero_are_refused_in_words() -> None:
+    with pytest.raises(TypeError, match="give it the class Adds"):
+        bench(Adds(16))
+    with pytest.raises(ValueError, match="size = 0"):
+        bench(Adds, size=0)
+
+
+@pytest.mark.parametrize(("factor", "scaled"), [(1.0, False), (2.8, True), (4.0, True)])
+def test_tokens_scaled_by_the_root_are_told_from_tokens_as_they_are(
+    factor: float, scaled: bool
+) -> None:
+    """At width 16 the root is 4, and 2.8 is nearer to it than to 1, as ratios go."""
+
+    class Whole(nn.Module):
+        def __init__(self, vocab_size: int, d_model: int) -> None:
+            super().__init__()
+            self.table = nn.Embedding(vocab_size, d_model)
+
+        def forward(self, ids: Tensor) -> Tensor:
+            x = self.table(ids)
+            return x * factor + rows_of(x.shape[1], x.shape[2])
+
+    assert bench(Whole).says.scale is scaled
