@@ -74,6 +74,17 @@ class KeyValueCache:
         self.keys[layer], self.values[layer] = key, value
         return key, value
 
+    def copy(self) -> KeyValueCache:
+        """Another cache of the same tokens; what one is given later, the other does not see."""
+        other = KeyValueCache(len(self.keys))
+        other.keys, other.values = list(self.keys), list(self.values)
+        other.positions = self.positions
+        return other
+
+    def become(self, other: KeyValueCache) -> None:
+        """Hold what another cache holds, in one step that nothing can interrupt."""
+        vars(self).update(vars(other))
+
     def __repr__(self) -> str:
         return f"KeyValueCache(n_layers={len(self.keys)}, tokens={len(self)})"
 

@@ -81,6 +81,13 @@ def read_text(path: str | os.PathLike[str], *, min_length: int = 1000) -> str:
             "does not fit. Save the file as UTF-8, or read it with its own encoding: "
             "open(path, encoding=…).read()."
         ) from error
+    if (offset := data.find(0)) >= 0:
+        name = "utf-16-le" if offset % 2 else "utf-16-be"
+        raise ValueError(
+            f"path {shown} is no text in UTF-8: it holds a zero byte at offset {offset}. It looks "
+            f"like UTF-16 without a byte order mark. Save it as UTF-8, or read it with its own "
+            f"encoding: open(path, encoding={name!r}).read()."
+        )
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     if not text.strip():
         raise ValueError(f"path {shown} is empty: it holds no text.")

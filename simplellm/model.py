@@ -10,7 +10,6 @@ import dataclasses
 import math
 import os
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -18,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .attention import CausalSelfAttention, KeyValueCache, Reach, reset_linear
+from .checkpoints import check_fits, fill, read_checkpoint, refused, write_checkpoint
 from .checks import (
     check_base,
     check_bool,
@@ -32,6 +32,8 @@ from .checks import (
     check_positive_number,
 )
 from .input_embedding import InputEmbedding
+from .loss import next_token_loss as next_token_loss
+from .plain import plain
 from .positions import positions_from_mask
 from .relative_positions import RelativePositionBias, alibi_bias, rotary_turns
 from .sinusoids import DEFAULT_BASE
@@ -94,6 +96,8 @@ class SimpleLLMConfig:
     block_dropout: float | None = None
 
     def __post_init__(self) -> None:
+        for setting in dataclasses.fields(self):
+            object.__setattr__(self, setting.name, plain(getattr(self, setting.name)))
         for name in ("vocab_size", "d_model", "n_layers", "n_heads", "max_seq_len"):
             check_positive_int(name, getattr(self, name))
         check_dropout(self.dropout)
@@ -326,18 +330,23 @@ class SimpleLLM(nn.Module):
         Returns:
             ``(batch, seq_len, vocab_size)``.
         """
-        x, reach = self._read(ids, positions, attention_mask, cache)
+        # Tokens are added to a copy, so that a call that fails leaves the cache as it was.
+        grown = None if cache is None else cache.copy()
+        x, reach = self._read(ids, positions, attention_mask, grown)
         for layer, block in enumerate(self.blocks):
-            x = block(x, reach, cache, layer)  # (batch, seq_len, d_model)
-        logits = F.linear(self.norm(x), self.output_weight)  # (batch, seq_len, vocab_size)
+            x = block(x, reach, grown, layer)  # (batch, seq_len, d_model)
+        x = self.norm(x)
+        # Called as a module, so that hooks, wrappers and quantisation of an untied head count.
+        logits = F.linear(x, self.output_weight) if self.output is None else self.output(x)
         if self.config.padding_idx is not None:
             # A tied PAD row would be trained by the softmax through the projection. With its
-            # logit fixed it gets no gradient from there either. Half of the lowest number, so
-            # that subtracting the largest logit from it cannot overflow.
-            lowest = torch.finfo(logits.dtype).min / 2
-            logits = logits.index_fill(
-                -1, torch.tensor(self.config.padding_idx, device=logits.device), lowest
-            )
+            # logit fixed it gets no gradient from there either. That far below all others its
+            # probability is 0 in float32, and means and smoothed losses stay numbers.
+            lowest = logits.detach().amin(-1, keepdim=True) - 104
+            is_pad = torch.arange(logits.shape[-1], device=logits.device) == self.config.padding_idx
+            logits = torch.where(is_pad, lowest, logits)
+        if cache is not None and grown is not None:
+            cache.become(grown)
         return logits
 
     def attention_weights(
@@ -426,7 +435,9 @@ class SimpleLLM(nn.Module):
             return Reach(visible=visible, turns=turns)
         distance = here.unsqueeze(2) - everywhere.unsqueeze(1)  # (batch or 1, queries, keys)
         if self.position_bias is None:
-            bias = alibi_bias(distance, config.n_heads)
+            # What stands ahead, by explicit positions, is as far as what stands behind: a negative
+            # distance would be a bonus.
+            bias = alibi_bias(distance.abs(), config.n_heads)
         else:
             bias = self.position_bias(distance)
         return Reach(visible, bias.to(dtype).masked_fill(~visible, -math.inf))
@@ -565,60 +576,29 @@ class SimpleLLM(nn.Module):
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write configuration and weights to one file, in one step or not at all."""
-        path = Path(path)
-        part = path.with_name(path.name + ".part")
-        state = {"config": dataclasses.asdict(self.config), "state_dict": self.state_dict()}
-        torch.save(state, part)
-        part.replace(path)
+        write_checkpoint(path, dataclasses.asdict(self.config), self.state_dict())
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], *, device: str = "cpu") -> SimpleLLM:
         """Read what :meth:`save` wrote; nothing in the file is executed.
 
+        Each weight comes back in the dtype it was saved in, and names that a wrapper has made
+        longer (``module.``, ``_orig_mod.``) are understood.
+
         Raises:
-            FileNotFoundError: If there is no such file.
-            ValueError: If the file holds something else.
+            OSError: If there is no such file, or it cannot be read.
+            ValueError: If the file holds something else; says what.
         """
-        held = torch.load(path, map_location=device, weights_only=True)
-        if not isinstance(held, dict) or set(held) != {"config", "state_dict"}:
-            raise ValueError(
-                f"{os.fspath(path)} was not written by SimpleLLM.save: it holds no config and "
-                "state_dict."
-            )
-        model = cls(SimpleLLMConfig(**held["config"]), device=device)
-        dtypes = {value.dtype for value in held["state_dict"].values()}
-        if len(dtypes) == 1:
-            model.to(dtypes.pop())
-        model.load_state_dict(held["state_dict"])
-        return model
-
-
-def next_token_loss(logits: Tensor, targets: Tensor) -> Tensor:
-    """Mean cross-entropy over the targets that are not PAD, in nats per token.
-
-    Args:
-        logits: ``(batch, seq_len, vocab_size)``.
-        targets: ``(batch, seq_len)``, integer: what follows each token, PAD where nothing is
-            asked.
-
-    Returns:
-        A scalar, in the dtype of the logits.
-
-    Raises:
-        ValueError: If the shapes differ, or (checked on CPU) every target is PAD.
-
-    Example:
-        >>> next_token_loss(torch.zeros(1, 2, 8), torch.tensor([[5, 0]]))  # ln 8
-        tensor(2.0794)
-    """
-    if logits.dim() != 3 or logits.shape[:2] != targets.shape:
-        raise ValueError(
-            f"targets must have shape (batch, seq_len) = {tuple(logits.shape[:-1])} as the logits "
-            f"do, got {tuple(targets.shape)}."
+        config, weights = read_checkpoint(
+            path, [f.name for f in dataclasses.fields(SimpleLLMConfig)]
         )
-    if targets.device.type == "cpu" and bool((targets == PAD).all()):
-        raise ValueError(f"targets must hold something beside PAD = {PAD}: there is no loss.")
-    return F.cross_entropy(logits.flatten(0, 1), targets.long().flatten(), ignore_index=PAD)
+        with refused(path):
+            settings = SimpleLLMConfig(**config)
+            check_fits(weights, cls(settings, device="meta"))
+        model = cls(settings, device=device)
+        with refused(path):
+            fill(model, weights)
+        return model
 
 
 def _choose(

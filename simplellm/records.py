@@ -28,6 +28,8 @@ import numpy
 import torch
 from numpy.typing import NDArray
 
+from .plain import plain
+
 SCHEMA = 1  # counted up whenever a field is added, dropped or given another meaning
 DIGITS = 6
 STAGES = ("select", "final")
@@ -132,7 +134,7 @@ def settings_key(settings: Mapping[str, Any]) -> str:
         >>> settings_key({"seed": 1, "lr": 0.1})
         '2ccbe222bdf95db8'
     """
-    text = json.dumps(dict(settings), sort_keys=True, allow_nan=False)
+    text = json.dumps(plain(settings), sort_keys=True, allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -150,7 +152,7 @@ def make_record(run: RunLike | Mapping[str, Any], result: Mapping[str, Any]) -> 
     Raises:
         RecordError: If a field is missing or holds what a record cannot.
     """
-    settings = dict(run) if isinstance(run, Mapping) else run.to_dict()
+    settings = plain(run if isinstance(run, Mapping) else run.to_dict())
     where = f"record of {settings.get('experiment')}/{settings.get('arm')}"
     missing = {"losses", "scores", "seconds"} - set(result)
     if missing:

@@ -28,7 +28,8 @@ def rotary_turns(positions: Tensor, head_dim: int, base: float = DEFAULT_BASE) -
         base: The constant the paper sets to 10 000.
 
     Returns:
-        Shape ``(*positions.shape, head_dim / 2)``, complex128, of length 1.
+        Shape ``(*positions.shape, head_dim / 2)``, of length 1; complex128, or complex64 on
+        a device that has no float64.
 
     Raises:
         ValueError: If ``head_dim`` is odd or not positive, or ``base`` is not positive and finite.
@@ -45,9 +46,13 @@ def rotary_turns(positions: Tensor, head_dim: int, base: float = DEFAULT_BASE) -
         raise ValueError(
             f"head_dim must be even, got {head_dim}: rotary positions turn pairs of columns."
         )
-    rates = frequencies(head_dim, base).to(positions.device, non_blocking=True)
-    angles = positions.to(torch.float64).unsqueeze(-1) * rates  # (..., head_dim / 2)
-    return torch.complex(angles.cos(), angles.sin())
+    # Apple's GPUs have neither float64 nor complex128: computed beside them and sent over.
+    lacking = positions.device.type == "mps"
+    here = positions.cpu() if lacking else positions
+    rates = frequencies(head_dim, base).to(here.device, non_blocking=True)
+    angles = here.to(torch.float64).unsqueeze(-1) * rates  # (..., head_dim / 2)
+    turns = torch.complex(angles.cos(), angles.sin())
+    return turns.to(torch.complex64).to(positions.device) if lacking else turns
 
 
 def rotate(x: Tensor, turns: Tensor) -> Tensor:
@@ -117,7 +122,7 @@ def alibi_bias(distance: Tensor, n_heads: int) -> Tensor:
 
     Source: Press et al. 2022, "Train Short, Test Long", section 3.
     """
-    slopes = alibi_slopes(n_heads).to(distance.device, torch.float32)
+    slopes = alibi_slopes(n_heads).to(torch.float32).to(distance.device)
     return slopes.view(1, -1, 1, 1) * -distance.unsqueeze(1)
 
 

@@ -624,7 +624,10 @@ def _read_parts(parts: Iterable[Path]) -> Iterator[Record]:
 @contextlib.contextmanager
 def _locked(out: Path) -> Iterator[None]:
     """Keep a second sweep out of the folder; the lock goes with the process, however it ends."""
-    out.mkdir(parents=True, exist_ok=True)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        raise SweepError(f"out must be a folder, got {out}: a file is in the way.") from None
     if fcntl is None:
         yield
         return
@@ -878,11 +881,14 @@ def main(
     except (SweepError, ValueError, FileNotFoundError) as error:
         print(error, file=sys.stderr)
         return 2
-    print(f"records: {place}\n")
     if options.command == "list":
-        print(listing(chosen, records))
+        text = listing(chosen, records) + "\n"
     else:
-        print(summary(r for r in records if r.experiment in chosen) or "none yet", end="")
+        text = summary(r for r in records if r.experiment in chosen) or "none yet"
+    try:
+        print(f"records: {place}\n\n{text}", end="", flush=True)
+    except BrokenPipeError:  # as `| head` leaves it: nobody reads the rest
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
 
 

@@ -24,6 +24,7 @@ from .checks import check_positive_int, check_positive_number
 from .corpus import aligned_windows, python_topics, random_windows, split_blocks
 from .learned_positional_embedding import LearnedPositionalEmbedding
 from .model import SimpleLLM, SimpleLLMConfig, next_token_loss
+from .plain import plain
 from .records import settings_key
 from .sinusoids import sinusoidal_encoding
 from .tasks import task as make_task
@@ -90,6 +91,8 @@ class Run:
     measures: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        for setting in dataclasses.fields(self):
+            object.__setattr__(self, setting.name, plain(getattr(self, setting.name)))
         for name in ("seq_len", "batch", "steps"):
             check_positive_int(name, getattr(self, name))
         check_positive_number("lr", self.lr)

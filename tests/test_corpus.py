@@ -48,7 +48,7 @@ def test_python_topics_are_nearly_those_of_the_running_python() -> None:
 
 
 @quick
-@given(text=st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\r\ufeff")))
+@given(text=st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0\r\ufeff")))
 def test_a_file_gives_its_text(text: str, tmp_path_factory: pytest.TempPathFactory) -> None:
     assume(text.strip())
     path = tmp_path_factory.getbasetemp() / "text.txt"
@@ -241,3 +241,13 @@ def test_a_bad_argument_is_named_with_value_and_limit(
 def test_the_examples_run() -> None:
     results = doctest.testmod(simplellm.corpus)
     assert results.attempted > 0 and results.failed == 0
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+def test_utf_16_without_a_byte_order_mark_is_refused_with_its_encoding(
+    encoding: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "text.txt"
+    path.write_bytes(("plain words " * 200).encode(encoding))
+    with pytest.raises(ValueError, match=rf"text\.txt.*zero byte.*{encoding}"):
+        read_text(path)

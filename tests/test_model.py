@@ -5,9 +5,11 @@ from __future__ import annotations
 import copy
 import dataclasses
 import math
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -353,8 +355,11 @@ def test_the_padding_row_stays_zero_through_tied_training() -> None:
 def test_the_masked_logit_is_finite_and_so_is_every_loss(dtype: torch.dtype) -> None:
     logits = model(padding_idx=PAD).to(dtype)(prompt(2, 4))
     assert logits.dtype == dtype and logits.isfinite().all()
-    assert logits[..., PAD].max() < -1e4
-    assert logits.log_softmax(-1)[..., 1:].isfinite().all()
+    assert not logits.float().softmax(-1)[..., PAD].any()
+    assert logits.log_softmax(-1).isfinite().all() and abs(logits.mean().item()) < 20
+    flat, targets = logits.float().flatten(0, 1), prompt(2, 4).flatten()
+    plain, smoothed = (F.cross_entropy(flat, targets, label_smoothing=e) for e in (0.0, 0.1))
+    assert abs(smoothed - plain) < 2
 
 
 # -- starting and keeping --------------------------------------------------------------------------
@@ -397,6 +402,103 @@ def test_another_file_is_refused(tmp_path: Path) -> None:
     torch.save({"weights": torch.zeros(3)}, tmp_path / "other.pt")
     with pytest.raises(ValueError, match=r"other\.pt was not written by SimpleLLM\.save"):
         SimpleLLM.load(tmp_path / "other.pt")
+
+
+def a_checkpoint() -> dict[str, Any]:
+    module = model()
+    return {"config": dataclasses.asdict(module.config), "state_dict": dict(module.state_dict())}
+
+
+@pytest.mark.parametrize("kind", ["text", "empty", "half", "zip", "pickle", "weights", "future"])
+def test_whatever_else_a_file_holds_is_refused_with_its_path(kind: str, tmp_path: Path) -> None:
+    path = tmp_path / "model.pt"
+    model().save(path)
+    data, content = path.read_bytes(), a_checkpoint()
+    whole = {"text": b"hello\n", "empty": b"", "half": data[: len(data) // 2]}
+    whole |= {"zip": b"PK\x05\x06" + bytes(18), "pickle": b"\x80\x04N."}
+    if kind in whole:
+        path.write_bytes(whole[kind])
+    else:
+        torch.save(content["state_dict"] if kind == "weights" else content | {"version": 2}, path)
+    with pytest.raises(ValueError, match=r"model\.pt was not written by SimpleLLM\.save"):
+        SimpleLLM.load(path)
+
+
+@pytest.mark.parametrize(
+    ("part", "changes", "words"),
+    [
+        ("config", {"extra": 1}, "unknown 'extra'"),
+        ("config", {"scale": None}, "scale must be True or False"),
+        ("config", {"d_model": 64}, r"has shape \(40, 32\).*\(40, 64\)"),
+        ("state_dict", {"norm.extra": torch.zeros(2)}, "norm.extra is unknown"),
+        ("state_dict", {"norm.weight": torch.zeros(2).long()}, "norm.weight must be .* floats"),
+    ],
+)
+def test_a_checkpoint_that_does_not_fit_is_refused_by_name(
+    part: str, changes: dict[str, Any], words: str, tmp_path: Path
+) -> None:
+    content = a_checkpoint()
+    content[part] |= changes
+    torch.save(content, tmp_path / "model.pt")
+    with pytest.raises(ValueError, match=rf"model\.pt .*{words}"):
+        SimpleLLM.load(tmp_path / "model.pt")
+
+
+@pytest.mark.parametrize("prefix", ["", "module.", "_orig_mod.", "module._orig_mod."])
+def test_a_file_without_a_version_loads_with_any_wrappers_prefix(
+    prefix: str, tmp_path: Path
+) -> None:
+    content = a_checkpoint()
+    content["state_dict"] = {prefix + n: v for n, v in content["state_dict"].items()}
+    torch.save(content, tmp_path / "model.pt")
+    assert torch.equal(
+        SimpleLLM.load(tmp_path / "model.pt").eval()(prompt(1, 4)), model()(prompt(1, 4))
+    )
+
+
+def test_mixed_dtypes_come_back_as_they_were_saved(tmp_path: Path) -> None:
+    module = model()
+    module.blocks[0].to(torch.bfloat16)
+    module.save(tmp_path / "model.pt")
+    loaded = SimpleLLM.load(tmp_path / "model.pt").state_dict()
+    assert {n: v.dtype for n, v in loaded.items()} == {
+        n: v.dtype for n, v in module.state_dict().items()
+    }
+
+
+def test_numbers_of_any_type_save_and_load(tmp_path: Path) -> None:
+    module = model(d_model=np.int8(32), init_std=np.float32(0.5), dropout=Fraction(1, 4))
+    module.save(tmp_path / "model.pt")
+    loaded = SimpleLLM.load(tmp_path / "model.pt").config
+    assert loaded == module.config and type(loaded.d_model) is int and loaded.dropout == 0.25
+
+
+def test_hooks_on_an_untied_head_are_called() -> None:
+    module = model(tie_weights=False)
+    assert module.output is not None
+    module.output.register_forward_hook(lambda _m, _i, out: out * 0)
+    assert not module(prompt(1, 3)).any()
+
+
+def test_alibi_gives_no_bonus_to_what_stands_ahead() -> None:
+    reach = model("alibi")._reach(*[torch.tensor([[9, 0, 5]])] * 2, None, torch.float32)
+    assert reach.bias is not None and (reach.bias <= 0).all()
+
+
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
+def test_a_call_that_ends_early_leaves_the_cache_as_it_was(error: type[BaseException]) -> None:
+    module, ids, cache = model(), prompt(2, 6), KeyValueCache(2)
+    module(ids[:, :3], cache=cache)
+
+    def stop(*_: Any) -> None:
+        raise error
+
+    hook = module.blocks[1].register_forward_hook(stop)
+    with pytest.raises(error):
+        module(ids[:, 3:5], cache=cache)
+    hook.remove()
+    assert len(cache) == 3
+    assert (module(ids[:, 3:], cache=cache) - module(ids)[:, 3:]).abs().max() < 1e-5
 
 
 # -- configuration ---------------------------------------------------------------------------------

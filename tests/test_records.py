@@ -417,3 +417,9 @@ def test_a_record_cannot_be_changed() -> None:
     with pytest.raises(AttributeError):
         record().key = "abc"  # type: ignore[misc]
     assert replace(record(), seconds=2.0).seconds == 2.0
+
+
+def test_a_setting_has_one_key_whatever_numeric_type_it_has() -> None:
+    assert settings_key({"seed": numpy.int64(1), "lr": numpy.float64(0.1)}) == settings_key(
+        {"seed": 1, "lr": 0.1}
+    )

@@ -659,3 +659,18 @@ def test_help_is_printed(arguments: list[str], capsys: pytest.CaptureFixture[str
         main(arguments)
     assert ended.value.code == 0
     assert "python -m simplellm.sweep" in capsys.readouterr().out
+
+
+def test_a_file_in_place_of_the_folder_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "README.md").write_text("words")
+    for out in ("README.md", "README.md/deeper"):
+        assert main(["run", "--out", str(tmp_path / out)], {}, lambda run: {}) == 2
+        assert "out must be a folder" in capsys.readouterr().err
+
+
+def test_a_reader_that_leaves_early_is_no_error() -> None:
+    command = f"'{sys.executable}' -m simplellm.sweep summary | head -c 1"
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=True)
+    assert done.stdout == "r" and done.stderr == ""
