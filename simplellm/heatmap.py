@@ -190,7 +190,7 @@ class EncodingExplorer(Interactive):
         ]
 
     def figure(self) -> Figure:
-        return plots.still(
+        return plots.still_figure(
             self.values(), self.state["title"], "position", "column", "value", (-1.0, 1.0)
         )
 
@@ -308,7 +308,7 @@ class Heatmap(Interactive):
 
     def figure(self) -> Figure:
         s = self.state
-        return plots.still(
+        return plots.still_figure(
             self.values(),
             s["title"],
             s["rows"]["name"],
@@ -455,7 +455,7 @@ class SentenceExplorer(Interactive):
 
     def figure(self) -> Figure:
         s = self.state
-        return plots.still(
+        return plots.still_figure(
             self.values(),
             f"{s['title']}: {s['text']!r}",
             "position",

@@ -148,6 +148,26 @@ def still(
     row_labels: list[str] | None = None,
     column_labels: list[str] | None = None,
     note: str = "",
+) -> bytes:
+    """The still picture of a heatmap: a small PNG, the same bytes for the same numbers."""
+    labels = {"row_labels": row_labels, "column_labels": column_labels}
+    with still_style():
+        return to_png(
+            still_figure(values, title, rows, columns, value, limits, note=note, **labels)
+        )
+
+
+def still_figure(
+    values: NDArray[np.float64],
+    title: str,
+    rows: str,
+    columns: str,
+    value: str,
+    limits: tuple[float, float],
+    *,
+    row_labels: list[str] | None = None,
+    column_labels: list[str] | None = None,
+    note: str = "",
 ) -> Figure:
     """The still picture of a heatmap, to be drawn by :func:`to_png` inside :func:`still_style`.
 

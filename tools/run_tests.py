@@ -21,7 +21,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from tools.browser import ENGINES, find_browser
+from tools.browser import ENGINES
 from tools.common import CELL_TIMEOUT, ROOT, main_guard, run, say, way_in
 
 PYTHON = [sys.executable, "-m"]
@@ -53,54 +53,48 @@ class Step:
     beside: bool = False  # a command to start at once, while the steps before it run
 
 
-def have_browser() -> int:
-    """See that there is a browser; as root on a Debian-like system, install one."""
+def there(name: str, *, chosen: bool = False) -> bool | None:
+    """See that there is a browser; as root on Debian install one, unless a certain one was chosen.
+
+    Says what is used or how to get it. False: it could not be installed; None: nobody tried.
+    """
+    engine = ENGINES[name]
     try:
-        say("test", f"using {find_browser()}")
-        return 0
+        say("test", f"{name}: {engine.where()}")
+        return True
     except RuntimeError as error:
-        can = hasattr(os, "geteuid") and os.geteuid() == 0 and shutil.which("apt-get")
-        if os.environ.get("CHROMIUM") or not can:
-            say("test", str(error))
-            return 1
-    say("test", "no Chromium here; installing the system's package (apt-get install chromium)")
+        root = hasattr(os, "geteuid") and os.geteuid() == 0 and shutil.which("apt-get")
+        if chosen or not root:
+            say("test", f"{name}: NOT TESTED. {error}")
+            return None
+    say("test", f"{name}: apt-get install {' '.join(engine.packages)}")
     os.environ["DEBIAN_FRONTEND"] = "noninteractive"
-    for command in (
-        ["apt-get", "-qq", "update"],
-        ["apt-get", "-qq", "-y", "install", "--no-install-recommends", "chromium"],
-    ):
-        if run(command):
-            say("test", f"{' '.join(command)} failed; install a Chromium by hand")
-            return 1
-    return have_browser() if shutil.which("chromium") else 1
+    install = ["apt-get", "-qq", "-y", "install", "--no-install-recommends", *engine.packages]
+    if run(["apt-get", "-qq", "update"]) or run(install):
+        say("test", f"{name}: apt-get failed; install {' and '.join(engine.packages)} by hand")
+        return False
+    return there(name, chosen=True)
+
+
+def have_browser() -> int:
+    """See that there is a Chromium."""
+    return 0 if there("chromium", chosen=bool(os.environ.get("CHROMIUM"))) else 1
 
 
 def engines() -> int:
-    """Say which engines there are; as root on Debian install what is missing; run their tests."""
+    """Say which engines there are, and run the tests in them."""
     named = os.environ.get("ENGINES", "").replace(",", " ").split()
     unknown = sorted({*named} - {*ENGINES})
     if unknown:
         say("test", f"ENGINES names {', '.join(unknown)}; there are {', '.join(ENGINES)}")
         return 1
-    can = hasattr(os, "geteuid") and os.geteuid() == 0 and shutil.which("apt-get")
-    for name, engine in ENGINES.items():
+    for name in ENGINES:
         if named and name not in named:
             say("test", f"{name}: left out, as ENGINES={','.join(named)} says")
-            continue
-        try:
-            engine.find()
-        except RuntimeError as error:
-            if not can:
-                say("test", f"{name}: NOT TESTED. {error}")
-                continue
-            say("test", f"{name}: apt-get install {' '.join(engine.packages)}")
-            os.environ["DEBIAN_FRONTEND"] = "noninteractive"
-            install = ["apt-get", "-qq", "-y", "install", "--no-install-recommends"]
-            if run(["apt-get", "-qq", "update"]) or run([*install, *engine.packages]):
-                others = ",".join(other for other in ENGINES if other != name)
-                say("test", f"{name}: apt-get failed; to go without it: ENGINES={others} make test")
-                return 1
-        say("test", f"{name}: {engine.where()}")
+        elif there(name) is False:
+            others = ",".join(other for other in ENGINES if other != name)
+            say("test", f"to go without it: ENGINES={others}")
+            return 1
     return run([*PYTEST, "tests/engines", *BY_PAGE])
 
 

@@ -7,6 +7,7 @@ as JSON; a promise is waited for.
 
 from __future__ import annotations
 
+import functools
 import json
 import subprocess
 import sys
@@ -15,6 +16,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
+
+from tools.fonts import environment
 
 T = TypeVar("T")
 
@@ -34,6 +37,12 @@ KEYS = {
     "ArrowRight": "\ue014",
     "ArrowDown": "\ue015",
 }
+
+
+@functools.cache
+def fonts() -> dict[str, str]:
+    """The variables with which a browser has the fonts of one set, not those of the machine."""
+    return environment("dejavu") if sys.platform == "linux" else {}
 
 
 class PageError(Exception):

@@ -10,7 +10,7 @@ import playwright.sync_api
 
 from tools.browser import chromium
 
-from .base import PATIENCE, Engine, PageError, until
+from .base import PATIENCE, Engine, PageError, fonts, until
 
 
 class Chromium(Engine):
@@ -20,7 +20,7 @@ class Chromium(Engine):
 
     def __init__(self, folder: Path, theme: str = "light") -> None:
         self.open = ExitStack()
-        browser = self.open.enter_context(chromium())
+        browser = self.open.enter_context(chromium(variables=fonts()))
         self.version = browser.version
         self.downloads = folder
         self.saved: dict[str, playwright.sync_api.Download] = {}

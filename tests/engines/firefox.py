@@ -20,7 +20,7 @@ import websocket
 
 from tools.browser import find_firefox
 
-from .base import PATIENCE, Engine, PageError, Program, key_actions, mouse_actions, until
+from .base import PATIENCE, Engine, PageError, Program, fonts, key_actions, mouse_actions, until
 
 # A fresh profile. Firefox itself switches off updates, first-run pages and the like when it is
 # remote-controlled. Whatever asks another host meets a proxy that is not there.
@@ -59,7 +59,7 @@ class Firefox(Engine):
         self.numbers = itertools.count(1)
         self.wrong: list[str] = []
         # Firefox refuses to start as root in a home that belongs to somebody else.
-        env = {**os.environ, "HOME": str(folder)}
+        env = {**os.environ, **fonts(), "HOME": str(folder)}
         self.program = Program(command, folder / "firefox.log", env)
         try:
             address = until(self._address, "firefox: says where it listens")

@@ -18,7 +18,7 @@ from typing import Any
 
 from tools.browser import find_webkit
 
-from .base import PATIENCE, Engine, PageError, Program, key_actions, mouse_actions, until
+from .base import PATIENCE, Engine, PageError, Program, fonts, key_actions, mouse_actions, until
 
 # MiniBrowser's own tool bar keeps the window from being narrower than 447 px. With next to nothing
 # in it, a page can be as narrow as a phone.
@@ -51,6 +51,7 @@ class WebKit(Engine):
         try:
             env = {
                 **os.environ,
+                **fonts(),
                 "DISPLAY": self._display(found.xvfb, folder),
                 "GDK_BACKEND": "x11",
                 "GTK_THEME": "Adwaita:dark" if theme == "dark" else "Adwaita",
