@@ -4,6 +4,7 @@
 # PORT           where `make serve` puts the book on this machine
 # OUT            where `make sweep` puts its records; simplellm/results is what the book reads
 # ONLY           the checks that `make test` is to run
+# MODULES        the modules that `make mutants` is to change
 # CHROMIUM       the browser of the browser tests; else the first one found on PATH
 # TORCH_INDEX_URL  a package index for PyTorch alone (on Linux the default build brings CUDA, several
 #                GB; the install page of PyTorch names the index of the CPU build)
@@ -20,7 +21,7 @@ OUT ?= sweep-results
 export FILE TITLE OUT PORT
 BOOK = @command -v "$(START)" >/dev/null || { echo "$(START) was not found. Install Python 3.11 or newer, or name one you have: make ... PYTHON=python3.12"; exit 1; }; "$(START)" tools/book.py
 
-.PHONY: help setup serve book lab chapter refresh test sweep bench clean
+.PHONY: help setup serve book lab chapter refresh test sweep bench mutants clean
 
 help:
 	$(BOOK) --make-help
@@ -45,6 +46,9 @@ test:
 
 sweep:
 	$(BOOK) sweep $(CHOSEN) --out="$$OUT"
+
+mutants:
+	$(BOOK) mutants $(CHOSEN) $(MODULES)
 
 clean:
 	$(BOOK) clean

@@ -150,11 +150,10 @@ def still(
     note: str = "",
 ) -> bytes:
     """The still picture of a heatmap: a small PNG, the same bytes for the same numbers."""
-    labels = {"row_labels": row_labels, "column_labels": column_labels}
+    names = {"row_labels": row_labels, "column_labels": column_labels}
     with still_style():
-        return to_png(
-            still_figure(values, title, rows, columns, value, limits, note=note, **labels)
-        )
+        figure = still_figure(values, title, rows, columns, value, limits, note=note, **names)
+        return to_png(figure)
 
 
 def still_figure(

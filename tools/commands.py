@@ -117,6 +117,13 @@ def _bench(options: Options) -> int:
     return first(options, lambda: start("tools/run_benchmarks.py"))
 
 
+def _mutants(options: Options) -> int:
+    needs = ("-m", "pip", "install", "-q", "-r", "requirements-mutants.txt")
+    return first(
+        options, lambda: start(*needs), lambda: start("tools/mutants.py", *options.modules)
+    )
+
+
 BUILT = ("_build", "build", "dist", ".pytest_cache", ".mypy_cache", ".ruff_cache", ".hypothesis")
 CACHES = ("__pycache__", ".ruff_cache", ".ipynb_checkpoints")
 
@@ -189,6 +196,12 @@ COMMANDS = {
         "OUT=sweep-results",
     ),
     "bench": Command("measure speed (reported, never asserted)", _bench),
+    "mutants": Command(
+        "change the package one thing at a time: does a test fail? (hours; resumes)",
+        _mutants,
+        (("modules", {"nargs": "*", "help": "attention claims/rules"}),),
+        'MODULES="attention claims/rules"',
+    ),
     "clean": Command("remove what was built; .venv stays (delete the folder yourself)", _clean),
 }
 
