@@ -66,6 +66,7 @@ def test_make_alone_lists_every_target() -> None:
         (["sweep"], "sweep --out=sweep-results"),
         (["sweep", "OUT=a folder"], "sweep '--out=a folder'"),
         (["bench"], "bench"),
+        (["mutants", "MODULES=attention checks"], "mutants attention checks"),
         (["clean"], "clean"),
     ],
     ids=lambda words: " ".join(words) if isinstance(words, list) else "",
@@ -213,6 +214,13 @@ def told(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
         ("sweep --out other", [("-m", "simplellm.sweep", "run", "--out", "other")]),
         ("sweep", [("-m", "simplellm.sweep", "run", "--out", "sweep-results")]),
         ("bench", [("tools/run_benchmarks.py",)]),
+        (
+            "mutants claims/rules",
+            [
+                ("-m", "pip", "install", "-q", "-r", "requirements-mutants.txt"),
+                ("tools/mutants.py", "claims/rules"),
+            ],
+        ),
     ],
 )
 def test_command_starts_what_does_the_work(
@@ -244,23 +252,27 @@ def test_step_that_fails_ends_the_command_with_its_status(
     assert seen == ["tools/refresh.py"]
 
 
-PATTERN = "import signal, sys, time\nprint('ready', flush=True)\n"
+WAITS_TO_BE_TOLD = """\
+import sys, time
+try:
+    print("ready", flush=True)
+    time.sleep(30)
+except KeyboardInterrupt:
+    sys.exit(5)
+"""
 
 
 @pytest.mark.parametrize(
-    ("sent", "child", "status"),
-    [
-        (signal.SIGINT, "try: time.sleep(30)\nexcept KeyboardInterrupt: sys.exit(5)", 5),
-        (signal.SIGTERM, "time.sleep(30)", 128 + signal.SIGTERM),
-    ],
+    ("sent", "status"),
+    [(signal.SIGINT, 5), (signal.SIGTERM, 128 + signal.SIGTERM)],
     ids=["interrupt", "end"],
 )
 @on_posix
 def test_signal_is_answered_by_the_child_and_it_is_waited_for(
-    tmp_path: Path, sent: signal.Signals, child: str, status: int
+    tmp_path: Path, sent: signal.Signals, status: int
 ) -> None:
     """As at a terminal: an interrupt goes to the whole group, an end to the one process."""
-    (tmp_path / "child.py").write_text(PATTERN + child)
+    (tmp_path / "child.py").write_text(WAITS_TO_BE_TOLD)
     parent = subprocess.Popen(
         [
             sys.executable,

@@ -25,17 +25,25 @@ def start(*arguments: str) -> int:
 
     Ctrl-C reaches both processes: the child answers it in its own way, and is waited for.
     """
-    child = subprocess.Popen([str(python_in(VENV)), *arguments], cwd=ROOT)
+    child: subprocess.Popen[bytes] | None = None
+    asked_to_end = False
 
     def hand_on(*_: object) -> None:
-        child.terminate()
+        nonlocal asked_to_end
+        asked_to_end = True
+        if child is not None:
+            child.terminate()
 
     def leave_to_child(*_: object) -> None:
         """Do nothing, which is not to ignore: a child would inherit that."""
 
+    # Before there is a child: a signal may come as soon as it runs.
     signal.signal(signal.SIGINT, leave_to_child)
     signal.signal(signal.SIGTERM, hand_on)
     try:
+        child = subprocess.Popen([str(python_in(VENV)), *arguments], cwd=ROOT)
+        if asked_to_end:
+            child.terminate()
         status = child.wait()
     finally:
         signal.signal(signal.SIGINT, signal.default_int_handler)
