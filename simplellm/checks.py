@@ -35,7 +35,7 @@ def _plain(value: object) -> object:
     return value.item()  # type: ignore[attr-defined]
 
 
-def _shown(value: object) -> object:
+def shown(value: object) -> object:
     """A value for an error's text: while tracing, the number behind a symbol.
 
     torch.compile shows the text of an error only if it can make it, and it cannot print symbols.
@@ -58,7 +58,7 @@ def check_positive_int(name: str, value: object) -> int:
     """A whole number of at least 1, as an int."""
     number = check_int(name, value)
     if number < 1:
-        raise ValueError(f"{name} must be at least 1, got {_shown(value)}.")
+        raise ValueError(f"{name} must be at least 1, got {shown(value)}.")
     return number
 
 
@@ -68,9 +68,11 @@ def check_int(name: str, value: object) -> int:
     if isinstance(value, (int, torch.SymInt)) and not isinstance(value, bool):
         return value  # type: ignore[return-value]
     number = _plain(value)
+    if isinstance(number, (int, torch.SymInt)) and not isinstance(number, bool):
+        return number  # type: ignore[return-value]
     if isinstance(number, (bool, float, complex, Tensor)) or not hasattr(number, "__index__"):
         raise TypeError(
-            f"{name} must be an int, got {_shown(value)!r} of type {type(value).__name__}."
+            f"{name} must be an int, got {shown(value)!r} of type {type(value).__name__}."
         )
     try:
         return operator.index(number)
@@ -158,14 +160,18 @@ def check_dropout(dropout: object, name: str = "dropout") -> float:
 
 def _how_to_make_ids(ids: object) -> str:
     """What turns a list, an array or a text into ids that the next check takes; "" if unknown."""
-    if ids is None or torch.compiler.is_compiling():  # which cannot try torch.tensor(ids)
-        return ""
+    if isinstance(ids, int):
+        return " Wrap them: torch.tensor([[ids]])."
     items = ids.reshape(-1).tolist() if hasattr(ids, "reshape") else ids
-    first = items
+    first, depth = items, 0
     while isinstance(first, (list, tuple)) and first:
-        first = first[0]
+        first, depth = first[0], depth + 1
     if isinstance(first, (str, bytes)):
         return " Encode the text first, with the vocabulary the model was trained with."
+    if ids is None or torch.compiler.is_compiling():  # which cannot try torch.tensor(ids)
+        return ""
+    if depth > 2:
+        return f" They are nested {depth} deep, two are needed: one list for each sequence."
     if isinstance(items, (list, tuple)) and items and all(isinstance(i, Tensor) for i in items):
         if all(i.dim() == 1 and i.shape == items[0].shape for i in items):
             return " Stack the rows: torch.stack(tuple(ids))."
@@ -179,7 +185,11 @@ def _how_to_make_ids(ids: object) -> str:
         made = torch.tensor(ids)
     except (TypeError, ValueError, RuntimeError, OverflowError):
         rows = isinstance(items, (list, tuple)) and items
-        if rows and all(isinstance(row, (list, tuple)) for row in items):  # type: ignore[union-attr]
+        if (
+            rows
+            and all(isinstance(row, (list, tuple)) for row in items)  # type: ignore[union-attr]
+            and len({len(row) for row in items}) > 1  # type: ignore[union-attr]
+        ):
             return (
                 " The rows have different lengths. This pads the short ones with id 0: "
                 "torch.nn.utils.rnn.pad_sequence([torch.tensor(row) for row in ids], "
@@ -276,8 +286,8 @@ def check_start(start: object) -> int:
     number = check_int("start", start)
     if number < 0:
         raise ValueError(
-            f"start must be at least 0, got {_shown(start)}. It is the number of positions that come "
-            "before this chunk."
+            f"start must be at least 0, got {shown(start)}. It is the number of positions that "
+            "come before this chunk."
         )
     return number
 

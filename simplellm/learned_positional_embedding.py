@@ -12,6 +12,7 @@ from .checks import (
     check_positive_int,
     check_start,
     check_vectors,
+    shown,
 )
 from .tables import check_width, is_observed, look_up, size_if_changed, size_of
 
@@ -103,8 +104,8 @@ class LearnedPositionalEmbedding(nn.Module):
             end = start + x.shape[1]
             if end > size:
                 raise ValueError(
-                    f"start + seq_len = {start} + {x.shape[1]} is more than max_seq_len = "
-                    f"{size}: a learned table has no rows past its end. Shorten the "
+                    f"start + seq_len = {shown(start)} + {shown(x.shape[1])} is more than "
+                    f"max_seq_len = {size}: a learned table has no rows past its end. Shorten the "
                     "sequence, build a longer table, or use PositionalEncoding."
                 )
             if not (torch.compiler.is_compiling() or is_observed(table)):
