@@ -4,6 +4,9 @@ Each error names the argument, the value it had, the limit, and what to do. The 
 Python numbers, shapes and dtypes, and so hold under `torch.compile`, `torch.export` and
 `torch.func` too, at no cost to the traced program. Values are read only of tensors on the CPU, so
 no check waits for a GPU, and not where a transform hides them.
+
+With `fullgraph=True` torch.compile wraps every error into its own `Unsupported`; it quotes ours as
+long as the text is made of numbers and not of symbols, which `shown` sees to.
 """
 
 from __future__ import annotations

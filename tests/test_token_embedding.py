@@ -9,8 +9,10 @@ import pickle
 import re
 import subprocess
 import sys
+import warnings
 from decimal import Decimal
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,6 +27,8 @@ from simplellm import (
     InputEmbedding,
     LearnedPositionalEmbedding,
     PositionalEncoding,
+    SimpleLLM,
+    SimpleLLMConfig,
     TokenEmbedding,
 )
 
@@ -500,12 +504,62 @@ def test_what_is_no_number_is_refused(value: Any) -> None:
 
 
 def test_the_package_does_without_torchs_private_names() -> None:
-    code = (
-        "import torch.nn.modules.module as m; del m._has_any_global_hook; import torch, simplellm;"
-        "t = simplellm.TokenEmbedding(5, 4); ids = torch.tensor([[1]]);"
-        "assert torch.equal(t(ids), t.embedding.weight[ids] * 2)"
-    )
+    # All that is read of modules by a private name; without them, nothing but the speed changes.
+    code = """
+import torch, torch.nn.modules.module as private
+del private._has_any_global_hook
+import simplellm
+
+class Without(torch.nn.Embedding):
+    def __getattribute__(self, name):
+        if "_hooks" in name and name.startswith(("_forward", "_backward")) and hidden:
+            raise AttributeError(name)
+        return super().__getattribute__(name)
+
+hidden = False
+tokens, positions = simplellm.TokenEmbedding(5, 4), simplellm.LearnedPositionalEmbedding(8, 4)
+ids = torch.tensor([[1, 2]])
+assert torch.equal(tokens(ids), tokens.embedding.weight[ids] * 2)
+assert torch.equal(positions(torch.zeros(1, 2, 4))[0], positions.embedding.weight[:2])
+from simplellm import tables
+tables.nn.Embedding = Without  # so that its type gives no answer before the names are asked for
+hidden = True
+assert tables.is_observed(Without(5, 4))
+"""
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def model_with_pad(tie_weights: bool = True) -> SimpleLLM:
+    config = SimpleLLMConfig(
+        *(9, 8), n_layers=1, n_heads=2, max_seq_len=8, padding_idx=2, tie_weights=tie_weights
+    )
+    return SimpleLLM(config)
+
+
+@pytest.mark.parametrize("tie_weights", [True, False])
+def test_a_models_own_checkpoint_loads_without_a_word(tie_weights: bool, tmp_path: Path) -> None:
+    saved, other = model_with_pad(tie_weights), model_with_pad(tie_weights)
+    saved.save(tmp_path / "model.pt")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        other.load_state_dict(saved.state_dict())
+        loaded = SimpleLLM.load(tmp_path / "model.pt")
+    ids = torch.tensor([[1, 2, 3]])
+    assert torch.equal(other.eval()(ids), saved.eval()(ids))
+    assert torch.equal(loaded.eval()(ids), saved(ids))
+
+
+@pytest.mark.parametrize("assign", [False, True])
+def test_a_tied_heads_padding_row_is_zero_after_loading(assign: bool) -> None:
+    model = model_with_pad()
+    state = {key: value.clone() for key, value in model.state_dict().items()}
+    key = "input_embedding.token_embedding.embedding.weight"
+    state[key][2] = 1.0
+    with pytest.warns(UserWarning, match="row 2 is not zero") as said:
+        model.load_state_dict(state, assign=assign)
+    assert len(said) == 1
+    assert not model.output_weight[2].any()
+    assert torch.equal(model.output_weight[3:], state[key][3:])
 
 
 @pytest.mark.filterwarnings("ignore")  # torch.compile's own
