@@ -4,6 +4,9 @@ Each error names the argument, the value it had, the limit, and what to do. The 
 Python numbers, shapes and dtypes, and so hold under `torch.compile`, `torch.export` and
 `torch.func` too, at no cost to the traced program. Values are read only of tensors on the CPU, so
 no check waits for a GPU, and not where a transform hides them.
+
+With `fullgraph=True` torch.compile wraps every error into its own `Unsupported`; it quotes ours as
+long as the text is made of numbers and not of symbols, which `shown` sees to.
 """
 
 from __future__ import annotations
@@ -25,16 +28,40 @@ INTEGER_DTYPES = frozenset(
 
 def _plain(value: object) -> object:
     """The Python number inside a NumPy scalar or a tensor without axes; else the value itself."""
-    if getattr(value, "shape", None) != () or getattr(value, "is_meta", False):
+    if isinstance(value, (int, float, complex, str)):
+        # torch.compile takes a number for a symbol, which it cannot ask for attributes.
+        return value
+    if getattr(value, "shape", None) != ():
+        return value
+    if isinstance(value, Tensor) and value.is_meta:
         return value
     return value.item()  # type: ignore[attr-defined]
+
+
+def shown(value: object) -> object:
+    """A value for an error's text: while tracing, the number behind a symbol.
+
+    torch.compile shows the text of an error only if it can make it, and it cannot print symbols.
+    """
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, (int, torch.SymInt)):
+        return operator.index(value)
+    if isinstance(value, (float, torch.SymFloat)):
+        return float(value)
+    return value
+
+
+def _sizes(tensor: Tensor) -> tuple[int, ...]:
+    """The shape for an error's text, in numbers also while tracing."""
+    return tuple([operator.index(size) for size in tensor.shape])
 
 
 def check_positive_int(name: str, value: object) -> int:
     """A whole number of at least 1, as an int."""
     number = check_int(name, value)
     if number < 1:
-        raise ValueError(f"{name} must be at least 1, got {value}.")
+        raise ValueError(f"{name} must be at least 1, got {shown(value)}.")
     return number
 
 
@@ -44,8 +71,12 @@ def check_int(name: str, value: object) -> int:
     if isinstance(value, (int, torch.SymInt)) and not isinstance(value, bool):
         return value  # type: ignore[return-value]
     number = _plain(value)
-    if isinstance(number, bool) or not hasattr(number, "__index__") or isinstance(number, Tensor):
-        raise TypeError(f"{name} must be an int, got {value!r} of type {type(value).__name__}.")
+    if isinstance(number, (int, torch.SymInt)) and not isinstance(number, bool):
+        return number  # type: ignore[return-value]
+    if isinstance(number, (bool, float, complex, Tensor)) or not hasattr(number, "__index__"):
+        raise TypeError(
+            f"{name} must be an int, got {shown(value)!r} of type {type(value).__name__}."
+        )
     try:
         return operator.index(number)
     except TypeError:
@@ -132,18 +163,24 @@ def check_dropout(dropout: object, name: str = "dropout") -> float:
 
 def _how_to_make_ids(ids: object) -> str:
     """What turns a list, an array or a text into ids that the next check takes; "" if unknown."""
+    if isinstance(ids, int):
+        return " Wrap them: torch.tensor([[ids]])."
     items = ids.reshape(-1).tolist() if hasattr(ids, "reshape") else ids
-    first = items
+    first, depth = items, 0
     while isinstance(first, (list, tuple)) and first:
-        first = first[0]
+        first, depth = first[0], depth + 1
     if isinstance(first, (str, bytes)):
         return " Encode the text first, with the vocabulary the model was trained with."
+    if ids is None or torch.compiler.is_compiling():  # which cannot try torch.tensor(ids)
+        return ""
+    if depth > 2:
+        return f" They are nested {depth} deep, two are needed: one list for each sequence."
     if isinstance(items, (list, tuple)) and items and all(isinstance(i, Tensor) for i in items):
         if all(i.dim() == 1 and i.shape == items[0].shape for i in items):
             return " Stack the rows: torch.stack(tuple(ids))."
         if all(i.dim() == 1 for i in items):
             return (
-                " The rows have different lengths: pad them, "
+                " The rows have different lengths. This pads the short ones with id 0: "
                 "torch.nn.utils.rnn.pad_sequence(list(ids), batch_first=True)."
             )
         return ""
@@ -151,9 +188,13 @@ def _how_to_make_ids(ids: object) -> str:
         made = torch.tensor(ids)
     except (TypeError, ValueError, RuntimeError, OverflowError):
         rows = isinstance(items, (list, tuple)) and items
-        if rows and all(isinstance(row, (list, tuple)) for row in items):  # type: ignore[union-attr]
+        if (
+            rows
+            and all(isinstance(row, (list, tuple)) for row in items)  # type: ignore[union-attr]
+            and len({len(row) for row in items}) > 1  # type: ignore[union-attr]
+        ):
             return (
-                " The rows have different lengths or hold something else than numbers: pad them, "
+                " The rows have different lengths. This pads the short ones with id 0: "
                 "torch.nn.utils.rnn.pad_sequence([torch.tensor(row) for row in ids], "
                 "batch_first=True)."
             )
@@ -182,7 +223,7 @@ def check_ids(ids: object) -> None:
     if ids.dim() != 2:
         hint = " Add the batch axis: ids.unsqueeze(0)." if ids.dim() == 1 else ""
         raise ValueError(
-            f"ids must have shape (batch, seq_len), got {tuple(ids.shape)}, "
+            f"ids must have shape (batch, seq_len), got {_sizes(ids)}, "
             f"which has {ids.dim()} dimensions.{hint}"
         )
 
@@ -198,7 +239,7 @@ def check_mask(mask: object, name: str = "mask") -> None:
             f"{name} must be bool or integer, got dtype {mask.dtype}. Convert it: {name}.bool()."
         )
     if mask.dim() != 2:
-        raise ValueError(f"{name} must have shape (batch, seq_len), got {tuple(mask.shape)}.")
+        raise ValueError(f"{name} must have shape (batch, seq_len), got {_sizes(mask)}.")
     # Reading the values of a GPU tensor would wait for the GPU.
     if mask.dtype == torch.bool or mask.device.type != "cpu" or torch.compiler.is_compiling():
         return
@@ -226,28 +267,30 @@ def check_vectors(x: object, d_model: int) -> None:
         )
     if x.dim() != 3:
         raise ValueError(
-            f"x must have shape (batch, seq_len, d_model), got {tuple(x.shape)}, which has "
+            f"x must have shape (batch, seq_len, d_model), got {_sizes(x)}, which has "
             f"{x.dim()} dimensions."
         )
     if x.shape[-1] != d_model:
         raise ValueError(
-            f"the last dimension of x must be d_model = {d_model}, got {x.shape[-1]} in shape "
-            f"{tuple(x.shape)}."
+            f"the last dimension of x must be d_model = {d_model}, got {_sizes(x)[-1]} in shape "
+            f"{_sizes(x)}."
         )
 
 
 def check_start(start: object) -> int:
     """A whole number of at least 0, as an int."""
+    if type(start) is int and start >= 0:  # nearly always: each step of generation passes here
+        return start
     if isinstance(start, Tensor):
         raise TypeError(
-            f"start must be an int, got a tensor of shape {tuple(start.shape)}. Read it, which "
+            f"start must be an int, got a tensor of shape {_sizes(start)}. Read it, which "
             "waits for its device: start.item(); or give each token its place with positions."
         )
     number = check_int("start", start)
     if number < 0:
         raise ValueError(
-            f"start must be at least 0, got {start}. It is the number of positions that come "
-            "before this chunk."
+            f"start must be at least 0, got {shown(start)}. It is the number of positions that "
+            "come before this chunk."
         )
     return number
 
@@ -269,8 +312,8 @@ def check_positions(positions: object, x: Tensor) -> None:
     fits = positions.dim() in (1, 2) and positions.shape[-1] == seq_len
     if not fits or (positions.dim() == 2 and positions.shape[0] != batch):
         raise ValueError(
-            f"positions must have shape (seq_len,) = ({seq_len},) or (batch, seq_len) = "
-            f"({batch}, {seq_len}), got {tuple(positions.shape)}."
+            f"positions must have shape (seq_len,) = {_sizes(x)[1:2]} or (batch, seq_len) = "
+            f"{_sizes(x)[:2]}, got {_sizes(positions)}."
         )
 
 

@@ -12,6 +12,7 @@ from .checks import (
     check_positive_int,
     check_start,
     check_vectors,
+    shown,
 )
 from .tables import check_width, is_observed, look_up, size_if_changed, size_of
 
@@ -92,8 +93,10 @@ class LearnedPositionalEmbedding(nn.Module):
             positions: ``(seq_len,)`` or ``(batch, seq_len)``, integer; wins over ``start``.
         """
         check_vectors(x, self.d_model)
-        size, width = size_of(self.embedding)
-        check_width(width, self.d_model)
+        table = self.embedding  # asked for once: nn.Module looks its parts up slowly
+        size, width = size_of(table)
+        if width != self.d_model:
+            check_width(width, self.d_model)
         if positions is not None:
             check_positions(positions, x)
         else:
@@ -101,17 +104,17 @@ class LearnedPositionalEmbedding(nn.Module):
             end = start + x.shape[1]
             if end > size:
                 raise ValueError(
-                    f"start + seq_len = {start} + {x.shape[1]} is more than max_seq_len = "
-                    f"{size}: a learned table has no rows past its end. Shorten the "
+                    f"start + seq_len = {shown(start)} + {shown(x.shape[1])} is more than "
+                    f"max_seq_len = {size}: a learned table has no rows past its end. Shorten the "
                     "sequence, build a longer table, or use PositionalEncoding."
                 )
-            if not (torch.compiler.is_compiling() or is_observed(self.embedding)):
+            if not (torch.compiler.is_compiling() or is_observed(table)):
                 # The rows stand side by side already: a view of them needs no copy.
-                return x + self.embedding.weight[start:end].to(x.dtype)
+                return x + table.weight[start:end].to(x.dtype)
             positions = torch.arange(start, end, device=x.device)
         hint = "A learned table has no row for it."
         # (seq_len, d_model) or (batch, seq_len, d_model)
-        rows = look_up(self.embedding, positions.long(), "positions", "max_seq_len", hint)
+        rows = look_up(table, positions.long(), "positions", "max_seq_len", hint)
         return x + rows.to(x.dtype)
 
     def extra_repr(self) -> str:

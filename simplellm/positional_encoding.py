@@ -18,7 +18,8 @@ from .checks import (
     check_start,
     check_vectors,
 )
-from .sinusoids import DEFAULT_BASE, frequencies, sinusoidal_encoding
+from .saved_sinusoids import first_difference, what_differs
+from .sinusoids import DEFAULT_BASE, sinusoidal_encoding
 
 
 class PositionalEncoding(nn.Module):
@@ -186,112 +187,50 @@ class PositionalEncoding(nn.Module):
     def _why_another_table(self, saved: Tensor) -> str | None:
         """Why the saved table cannot come from this formula, or None if it can."""
         if saved.dim() != 3 or saved.shape[0] != 1 or saved.shape[2] != self.d_model:
-            hint = ""
-            if saved.shape[-1:] == (self.d_model,) and saved.dim() == 2:
-                hint = " Add the batch axis: state_dict[key] = state_dict[key].unsqueeze(0)."
-            elif saved.shape[1:] == (1, self.d_model):
-                hint = (
-                    " It has the length first: state_dict[key] = state_dict[key].transpose(0, 1)."
-                )
+            way_out = self._how_to_turn(tuple(saved.shape))
             return (
-                f"has shape {tuple(saved.shape)} in the checkpoint; this module needs "
-                f"(1, any length, d_model = {self.d_model}).{hint}"
+                f"has shape {tuple(saved.shape)} in the checkpoint; this module needs (1, any "
+                f"length, d_model = {self.d_model}).{way_out}"
             )
         if not saved.is_floating_point():
             return f"has dtype {saved.dtype} in the checkpoint; a table of sinusoids has fractions."
         if saved.is_meta:
             return None
-        positions = torch.arange(min(saved.shape[1], self.max_seq_len), device="cpu")
-        exact = self._exact(positions)
-        saved = saved[0, : len(positions)].detach().cpu()
-        # Tables elsewhere are often computed in float32: their frequencies are rounded once, and
-        # the error grows with the position. Another base or column order is off by far more.
-        allowed = 1e-6 + 2.0**-22 * positions.to(torch.float64).unsqueeze(-1)
-        allowed = allowed * self.amplitude
-        for dtype in (saved.dtype, torch.bfloat16, torch.float16):
-            # A number that this dtype can hold may have been rounded to it, and cast back since.
-            # Rounding keeps the order, so the limits are rounded the same way.
-            rounded = saved.to(dtype)
-            low, high = (exact - allowed).to(dtype), (exact + allowed).to(dtype)
-            holds = rounded.to(saved.dtype) == saved
-            if bool((holds & (low <= rounded) & (rounded <= high)).all()):
-                return None
-        error = (saved.to(torch.float64) - exact).abs()
-        position, column = divmod(int((error - allowed).argmax()), self.d_model)
+        rows = saved[0].detach().cpu()
+        own = (self.base, self.amplitude)
+        place = first_difference(rows[: self.max_seq_len], *own)
+        if place is None:
+            return None
+        position, column = place
+        square = rows.shape[0] == rows.shape[1]
+        if square and first_difference(rows.T[: self.max_seq_len], *own) is None:
+            reason = "They are transposed: state_dict[key] = state_dict[key].mT."
+        else:
+            reason = what_differs(rows, *own)
+        wanted = self._exact(torch.tensor(position, device="cpu"))[column]
         return (
-            f"holds other numbers than this module computes: {saved[position, column]:.6g} at "
+            f"holds other numbers than this module computes: {rows[position, column]:.6g} at "
             f"position {position}, column {column}, where base = {self.base:g}, amplitude = "
-            f"{self.amplitude:g} and interleaved columns give {exact[position, column]:.6g}. "
-            f"{self._what_differs(saved.to(torch.float64))} To load it all the same, delete this "
-            "key and pass strict=False."
+            f"{self.amplitude:g} and interleaved columns give {wanted:.6g}. {reason} To load it "
+            "all the same, delete this key and pass strict=False."
         )
 
-    def _what_differs(self, saved: Tensor) -> str:
-        """In which numbers the saved rows, ``(length, d_model)``, were made another way."""
-        half = self.d_model // 2
-        orders = {
-            "": (saved[:, 0::2], saved[:, 1::2]),
-            "cosines before sines in each pair": (saved[:, 1::2], saved[:, 0::2]),
-            "all sines before all cosines": (saved[:, :half], saved[:, half:]),
-            "all cosines before all sines": (saved[:, half:], saved[:, :half]),
-        }
-        short = any(
-            torch.equal(saved.to(dtype).to(saved.dtype), saved)
-            for dtype in (torch.bfloat16, torch.float16)
-        )
-        tolerance = 0.01 if short else 0.001  # of the amplitude; above what rounding does
-        for order, (sines, cosines) in orders.items():
-            found = self._fit(sines, cosines, tolerance)
-            if found is not None and (order or any(found)):
-                own, foreign = found
-                foreign += [order] if order else []
-                text = f"The checkpoint's table has {', '.join(own + foreign)}."
-                if foreign:
-                    return f"{text} This module cannot compute such a table."
-                return f"{text} Build the module with the same."
-        return "No other base, amplitude, first position or column order explains them."
-
-    def _fit(
-        self, sines: Tensor, cosines: Tensor, tolerance: float
-    ) -> tuple[list[str], list[str]] | None:
-        """What makes ``(length, d_model / 2)`` sines and cosines, or None if nothing simple does.
-
-        Returns:
-            What this module has an argument for, and what it has none for.
-        """
-        size = float((sines**2 + cosines**2).mean().sqrt())
-        if len(sines) < 2 or not 0 < size < float("inf"):
-            return None
-        # The angle from each row to the next is the frequency, the first row's angle its position.
-        turn = torch.complex(cosines, sines)
-        rates = (turn[1:] * turn[:-1].conj()).sum(0).angle()
-        if not rates[0] > 0:
-            return None
-        first = round(float(turn[0, 0].angle() / rates[0]))
-        places = first + torch.arange(len(sines), dtype=torch.float64).unsqueeze(-1)
-
-        def explains(trial: Tensor) -> bool:
-            off = (
-                torch.polar(torch.tensor(size, dtype=torch.float64), places * trial) - turn
-            ).abs()
-            return bool((off <= tolerance * size).all())
-
-        own, foreign = [], []
-        if not explains(frequencies(self.d_model, self.base)):
-            base = (
-                float(rates[1]) ** (-self.d_model / 2) if len(rates) > 1 and rates[1] > 0 else 0.0
-            )
-            if 0 < base < float("inf") and explains(frequencies(self.d_model, base)):
-                own.append(f"base = {base:.5g}")
-            elif explains(rates):
-                foreign.append("other frequencies than a base gives")
-            else:
-                return None
-        if abs(size / self.amplitude - 1) > 1e-3:
-            own.append(f"amplitude = {size:.4g}")
-        if first:
-            foreign.append(f"first position {first} (this module: 0, or start={first} when called)")
-        return own, foreign
+    def _how_to_turn(self, shape: tuple[int, ...]) -> str:
+        """What makes a table of another layout ``(1, length, d_model)``; "" if nothing does."""
+        match shape:
+            case (_, width) if width == self.d_model:
+                text, turn = "It has no batch axis", ".unsqueeze(0)"
+            case (_, 1, width) if width == self.d_model:
+                text, turn = "It has the length first", ".transpose(0, 1)"
+            case (width, _) if width == self.d_model:
+                text, turn = "It is transposed and has no batch axis", ".T.unsqueeze(0)"
+            case (1, width, _) if width == self.d_model:
+                text, turn = "It is transposed", ".mT"
+            case (1, 1, _, width) if width == self.d_model:
+                text, turn = "It has one axis more", ".squeeze(0)"
+            case _:
+                return ""
+        return f" {text}: state_dict[key] = state_dict[key]{turn}."
 
     def extra_repr(self) -> str:
         text = f"d_model={self.d_model}, max_seq_len={self.max_seq_len}, base={self.base:g}"

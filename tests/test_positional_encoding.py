@@ -6,6 +6,7 @@ import copy
 import io
 import math
 import pickle
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -246,6 +247,8 @@ def test_a_checkpoint_with_other_numbers_is_refused(other: Any, own: int, strict
     message = refusal(PositionalEncoding(64, own), {"pe": saved}, strict)
     for word in ("pe", "other numbers", "base = 10000", "position", "strict=False"):
         assert word in message
+    # Its exponents are the paper's for a larger base: 10 000 ** (32 / 31).
+    assert ("table has base = 13459." in message) == (other is tensor2tensor)
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
@@ -254,8 +257,29 @@ def test_a_checkpoint_with_another_base_is_refused(base: float, dtype: torch.dty
     saved = PositionalEncoding(64, 128, base=base, dtype=dtype)
     for own in (torch.float32, torch.bfloat16):
         message = refusal(PositionalEncoding(64, 128, dtype=own), saved.state_dict())
-        assert "table has base = " in message or "No other base" in message
+        found = re.search(r"The checkpoint's table has base = ([\d.e+]+)\. Build", message)
+        assert found is not None
+        assert float(found[1]) == base
         assert "base = 10000" in message
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize(("d_model", "length"), [(4, 3), (16, 40), (64, 128), (32, 700)])
+@pytest.mark.parametrize("base", [2.5, 777.0, 9_876.5, 1e6])
+def test_a_module_built_as_the_refusal_says_loads_the_checkpoint(
+    base: float, d_model: int, length: int, dtype: torch.dtype
+) -> None:
+    amplitude = 0.3
+    state = PositionalEncoding(
+        d_model, length, base=base, amplitude=amplitude, dtype=dtype
+    ).state_dict()
+    message = refusal(PositionalEncoding(d_model, length), state)
+    found = dict(re.findall(r"(base|amplitude) = ([\d.e+]+)[,.] ?", message.split("table has")[1]))
+    if not found:  # too coarse to tell exactly, and the message says so
+        assert dtype in (torch.bfloat16, torch.float16) and "about" in message
+        return
+    numbers = {name: float(value) for name, value in found.items()}
+    PositionalEncoding(d_model, length, **numbers).load_state_dict(state)
 
 
 @pytest.mark.parametrize("amplitude", [0.02, 1.001, 2.0])
@@ -419,6 +443,8 @@ def test_loading_and_computing_do_not_depend_on_the_default_device(
     expected = exact_rows_on_cpu()
     assert torch.equal(module(x)[0], expected)
     assert torch.equal(module(x, positions=torch.arange(20, device="cpu"))[0], expected)
+    other = PositionalEncoding(8, 16, base=500.0, device="cpu")
+    assert "has base = 500." in refusal(module, other.state_dict())
 
 
 def exact_rows_on_cpu() -> Tensor:
@@ -769,6 +795,16 @@ EXACT = sinusoidal_encoding(torch.arange(40), 16)
         (EXACT.view(40, 8, 2).mT.flatten(1), "has all sines before all cosines."),
         (EXACT.view(40, 8, 2).flip(-1).mT.flatten(1), "has all cosines before all sines."),
         (EXACT.sin(), "No other base"),
+        (
+            sinusoidal_encoding(torch.arange(100, 140), 16, 500.0),
+            "base = about 500, first position 100 ",
+        ),
+        (2 * sinusoidal_encoding(torch.arange(40), 16, 9_000.0), "base = 9000, amplitude = 2."),
+        (2 * EXACT[:1], "has amplitude = 2."),
+        (EXACT[:1].view(1, 8, 2).mT.flatten(1), "has all sines before all cosines."),
+        (EXACT[7:8], "has first position 7 "),
+        (EXACT[:1].cos(), "One row is too little"),
+        (EXACT[:16].T, "are transposed"),
     ],
 )
 def test_a_refused_checkpoint_says_what_differs(saved: Tensor, words: str) -> None:
@@ -777,7 +813,7 @@ def test_a_refused_checkpoint_says_what_differs(saved: Tensor, words: str) -> No
 
 
 def test_a_table_of_another_layout_loads_the_way_the_message_says() -> None:
-    for saved in (EXACT, EXACT[:, None]):
+    for saved in (EXACT, EXACT[:, None], EXACT.T, EXACT.T[None], EXACT[None, None]):
         module, key, state_dict = PositionalEncoding(16, 40), "pe", {"pe": saved}
         exec(refusal(module, state_dict).split(": ")[-1].rstrip("."), None, locals())
         module.load_state_dict(state_dict)
