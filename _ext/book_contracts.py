@@ -219,7 +219,7 @@ class ContractDirective(SphinxDirective):
             return table(["made by", "trained numbers"], in_code(parameters(contract), (0,)))
         if part == "works":
             return table(["with", "what comes out"], works(contract))
-        if part in ("arguments", "inputs", "generation", "loading"):
+        if part in ("arguments", "inputs", "generation", "caching", "losses", "loading"):
             return definitions(refusals(contract, part))
         raise self.error(f"a contract has no part {part!r}")
 

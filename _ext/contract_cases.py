@@ -12,6 +12,7 @@ from __future__ import annotations
 import copy
 import io
 import math
+import os
 import pickle
 import tempfile
 from collections.abc import Callable
@@ -30,12 +31,25 @@ from simplellm import (
     SimpleLLMConfig,
     TokenEmbedding,
 )
-from simplellm.attention import KeyValueCache
+from simplellm.cache import KeyValueCache
+from simplellm.loss import next_token_loss
+
+
+def cached(model: nn.Module) -> KeyValueCache:
+    """A cache with which a model has read one row of two tokens."""
+    cache = KeyValueCache(model.config.n_layers)
+    model(torch.tensor([[3, 4]]), cache=cache)
+    return cache
+
 
 NAMES: dict[str, Any] = {
+    "cached": cached,
     "math": math,
+    "next_token_loss": next_token_loss,
+    "os": os,
     "torch": torch,
     "InputEmbedding": InputEmbedding,
+    "KeyValueCache": KeyValueCache,
     "LearnedPositionalEmbedding": LearnedPositionalEmbedding,
     "PositionalEncoding": PositionalEncoding,
     "SimpleLLM": SimpleLLM,
@@ -112,6 +126,8 @@ class Contract:
     abilities: tuple[Ability, ...]
     loading: tuple[Refusal, ...] = ()
     generation: tuple[Refusal, ...] = ()
+    caching: tuple[Refusal, ...] = ()
+    losses: tuple[Refusal, ...] = ()
     variants: dict[str, str] = field(default_factory=dict)  # of `made`: other ways, by name
     small_variants: dict[str, str] = field(default_factory=dict)
 
@@ -222,6 +238,20 @@ def padded_on_the_left(module: nn.Module, ids: Tensor) -> str:
     return near(module(padded, attention_mask=mask)[:, 3:], module(ids))
 
 
+def packed_in_a_row(module: nn.Module, ids: Tensor) -> str:
+    packed, texts = torch.cat((ids, ids[:, 1:]), dim=1), torch.tensor([[0] * 5 + [1] * 4])
+    logits = module(packed, segment_ids=texts.expand(len(ids), -1))
+    return near(logits, torch.cat((module(ids), module(ids[:, 1:])), dim=1))
+
+
+def with_rows_selected(module: nn.Module, ids: Tensor) -> str:
+    both = torch.cat((ids, ids.flip(1)))
+    cache = KeyValueCache(module.config.n_layers)
+    module(both[:, :3], cache=cache)
+    beams = both[[1, 1, 0]]
+    return near(module(beams[:, 3:], cache=cache.select([1, 1, 0])), module(beams)[:, 3:])
+
+
 def in_one_file(module: nn.Module, ids: Tensor) -> str:
     with tempfile.TemporaryDirectory() as folder:
         module.save(Path(folder, "model.pt"))
@@ -251,6 +281,14 @@ INTEGER_IDS = Ability("ids of any integer dtype, 8 to 64 bits, signed or not", a
 CACHE = Ability("two pieces that share a `KeyValueCache`", in_cached_pieces, outcome=CLOSE)
 PADDED = Ability(
     "other ids on the left, hidden by `attention_mask`", padded_on_the_left, outcome=CLOSE
+)
+SEGMENTS = Ability(
+    "two texts packed into a row, told apart by `segment_ids`", packed_in_a_row, outcome=CLOSE
+)
+SELECT = Ability(
+    "rows of a `KeyValueCache` repeated and reordered by `select`",
+    with_rows_selected,
+    outcome=CLOSE,
 )
 ONE_FILE = Ability("`save`, and `SimpleLLM.load`", in_one_file)
 PAST = Ability("`start=1000`, past the table: the rows of a longer table", past_the_end)
@@ -655,14 +693,84 @@ SIMPLE_LLM = Contract(
                 "{0}(torch.tensor([[3, 4]]), attention_mask=torch.ones(1, 2))",
                 *(T, "attention_mask", "float32", ".bool()"),
             ),
+            refuse("{0}(torch.tensor([[3, 4]]), segment_ids=[[0, 1]])", T, "segment_ids", "list"),
+            refuse(
+                "{0}(torch.tensor([[3, 4]]), segment_ids=torch.zeros(1, 2))",
+                *(T, "segment_ids", "float32", ".long()"),
+            ),
+            refuse(
+                "{0}(torch.tensor([[3, 4]]), segment_ids=torch.tensor([0, 1]))",
+                *(V, "segment_ids", "(1, 2)", "(2,)", "expand_as(ids)"),
+            ),
+            refuse(
+                "{0}(torch.tensor([[3, 4]]), segment_ids=torch.tensor([[0, 1]]), "
+                "cache=KeyValueCache(1))",
+                *(V, "segment_ids", "None with a cache"),
+            ),
         ),
         "model",
+    ),
+    caching=(
+        refuse("model(torch.tensor([[5]]), cache=[])", T, "cache", "KeyValueCache", "list"),
+        refuse(
+            "model(torch.tensor([[5]]), cache=KeyValueCache(2))",
+            *(V, "cache", "n_layers = 1", "got 2", "KeyValueCache(1)"),
+        ),
+        refuse(
+            "model(torch.tensor([[5], [6]]), cache=cached(model))",
+            *(V, "cache", "2, got 1", "cache.select(rows)"),
+        ),
+        refuse(
+            "model(torch.tensor([[5]]), cache=cached(SimpleLLM(model.config)))",
+            *(V, "cache", "filled by this model", "2 tokens of another"),
+        ),
+        refuse("KeyValueCache(0)", V, "n_layers", "at least 1", "got 0"),
+        refuse("KeyValueCache(1).select([0])", V, "cache", "empty"),
+        refuse("cached(model).select([0, 1])", X, "rows", "batch = 1", "got 1", "rows[1]"),
+        refuse("cached(model).select([True])", T, "rows", "bool", "nonzero()"),
+        refuse("cached(model).select([[0]])", V, "rows", "(new_batch,)", "(1, 1)"),
+    ),
+    losses=(
+        refuse(
+            "next_token_loss(torch.zeros(1, 2, 8), torch.zeros(1, 2).long())",
+            *(V, "targets", "PAD = 0", "(1, 2)"),
+        ),
+        refuse(
+            "next_token_loss(torch.zeros(1, 2, 8), torch.tensor([[-100, 5]]))",
+            *(X, "targets[0, 0]", "got -100", "vocab_size = 8", "masked_fill"),
+        ),
+        refuse(
+            "next_token_loss(torch.zeros(1, 2, 8), torch.tensor([[5, 8]]))",
+            *(X, "targets[0, 1]", "got 8", "vocab_size = 8"),
+        ),
+        refuse(
+            "next_token_loss(torch.zeros(1, 2, 8), torch.zeros(1, 2))",
+            *(T, "targets", "float32", "integers"),
+        ),
+        refuse(
+            "next_token_loss(torch.zeros(1, 8, 2), torch.tensor([[5, 6]]))",
+            *(V, "targets", "(1, 2)", "(1, 8, 2)", "transpose(1, 2)"),
+        ),
+        refuse(
+            "next_token_loss(torch.zeros(1, 3, 8), torch.tensor([[5, 6]]))",
+            *(V, "targets", "(1, 2)", "(1, 3, 8)", "one apart"),
+        ),
+        refuse("next_token_loss([[0.0]], torch.tensor([[5]]))", T, "logits", "tensor", "list"),
     ),
     generation=(
         refuse("model.generate([[3, 4]], 5)", T, "ids", "list", "tensor"),
         refuse("model.generate(torch.tensor([3, 4]), 5)", V, "ids", "(2,)", "unsqueeze(0)"),
         refuse("model.generate(torch.tensor([[3, 10]]), 5)", X, "ids[0, 1]", "vocab_size = 10"),
         refuse("model.generate(torch.zeros(1, 0).long(), 5)", V, "ids", "(1, 0)", "BOS"),
+        refuse("model.generate('once', 5)", T, "ids", "str", "Encode the text"),
+        refuse(
+            "model.generate(torch.tensor([[3, 0]]), 5)",
+            *(V, "ids[0, 1]", "PAD = 0", "attention_mask=ids != 0"),
+        ),
+        refuse(
+            "model.generate(torch.tensor([[3, 4]]), 5, temperature=1.0, generator=0)",
+            *(T, "generator", "torch.Generator", "int", "manual_seed"),
+        ),
         refuse("model.generate(torch.tensor([[3, 4]]), -1)", V, "max_new_tokens", "-1"),
         refuse("model.generate(torch.tensor([[3, 4]]), 2.5)", T, "max_new_tokens", "2.5", "int"),
         refuse(
@@ -719,9 +827,15 @@ SIMPLE_LLM = Contract(
             *(R, "Missing key", "output.weight"),
         ),
         refuse("SimpleLLM.load('missing.pt')", FileNotFoundError, "missing.pt"),
+        refuse("SimpleLLM.load(os.devnull)", V, os.devnull, "empty"),
+        refuse("SimpleLLM.load('.')", V, "SimpleLLM.save", "folder"),
+        refuse(
+            "SimpleLLM(SimpleLLMConfig(10, 8, 1, 2, 16)).save('nowhere/model.pt')",
+            *(FileNotFoundError, "path", "model.pt", "make it first"),
+        ),
     ),
     abilities=(
-        *(INTEGER_IDS, POSITIONS, CACHE, PADDED, COMPILE, EXPORT),
+        *(INTEGER_IDS, POSITIONS, CACHE, SELECT, PADDED, SEGMENTS, COMPILE, EXPORT),
         *(META, SAVE, ONE_FILE, COPY),
     ),
 )

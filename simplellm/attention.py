@@ -1,4 +1,4 @@
-"""Causal multi-head attention, and the cache that lets generation reuse what it has computed."""
+"""Causal multi-head attention."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .checks import check_dropout, check_positive_int
+from .cache import KeyValueCache as KeyValueCache
+from .cache import check_cache
+from .checks import INTEGER_DTYPES, check_dropout, check_positive_int, check_vectors
 from .relative_positions import rotate
 
 
@@ -31,6 +33,86 @@ class Reach:
     turns: Tensor | None = None
 
 
+def triangle(queries: int, keys: int, device: torch.device) -> Tensor:
+    """Who comes no later, ``(queries, keys)``, bool; the queries are the last of the keys.
+
+    Example:
+        >>> triangle(2, 3, torch.device("cpu"))
+        tensor([[ True,  True, False],
+                [ True,  True,  True]])
+    """
+    return torch.ones(queries, keys, dtype=torch.bool, device=device).tril(keys - queries)
+
+
+def visible_keys(
+    queries: int,
+    mask: Tensor | None,
+    segment_ids: Tensor | None = None,
+    *,
+    before: int = 0,
+    device: torch.device,
+) -> Tensor | None:
+    """Which keys each query may look at, ``(batch or 1, 1, queries, keys)``, bool.
+
+    Decided by order in the sequence, not by position: the queries are the last of the keys.
+
+    Args:
+        queries: Number of queries.
+        mask: ``(batch, keys)``, bool, True at real tokens; None for all.
+        segment_ids: ``(batch, queries)``, integer: which text each token belongs to; None for one.
+        before: Number of keys that come before the first query.
+        device: Of the result.
+
+    Returns:
+        None where that is the plain triangle of as many queries as keys.
+
+    Example:
+        >>> texts = torch.tensor([[0, 0, 1]])
+        >>> visible_keys(3, None, texts, device=texts.device).int()
+        tensor([[[[1, 0, 0],
+                  [1, 1, 0],
+                  [0, 0, 1]]]], dtype=torch.int32)
+    """
+    if mask is None and segment_ids is None and not before:
+        return None
+    earlier = triangle(queries, before + queries, device)[None, None]  # (1, 1, queries, keys)
+    visible = earlier
+    if mask is not None:
+        visible = visible & mask[:, None, None, :]
+    if segment_ids is not None:
+        texts = segment_ids.long()
+        visible = visible & (texts.unsqueeze(2) == texts.unsqueeze(1)).unsqueeze(1)
+        if mask is not None:
+            visible = visible & mask[:, None, :, None]
+    # Padding sees itself, because a softmax over nothing is not a number.
+    return visible | (earlier & ~earlier.tril(before - 1)) if mask is not None else visible
+
+
+def check_segment_ids(segment_ids: object, ids: Tensor) -> None:
+    """Refuse segment ids that are no integers, or not one for each of ``ids``."""
+    if not isinstance(segment_ids, Tensor):
+        raise TypeError(
+            f"segment_ids must be a tensor of shape (batch, seq_len), got "
+            f"{type(segment_ids).__name__}. Wrap them: torch.tensor(segment_ids)."
+        )
+    if segment_ids.dtype not in INTEGER_DTYPES:
+        raise TypeError(
+            f"segment_ids must be integers, got dtype {segment_ids.dtype}. Convert them: "
+            "segment_ids.long()."
+        )
+    if tuple(segment_ids.shape) != tuple(ids.shape):
+        hint = " Repeat them: segment_ids.expand_as(ids)." if segment_ids.dim() == 1 else ""
+        raise ValueError(
+            f"segment_ids must have the shape of ids, {tuple(ids.shape)}, got "
+            f"{tuple(segment_ids.shape)}.{hint}"
+        )
+    if segment_ids.device != ids.device:
+        raise ValueError(
+            f"segment_ids must be on the device of ids, {ids.device}, got {segment_ids.device}. "
+            "Move them: segment_ids.to(ids.device)."
+        )
+
+
 def reset_linear(linear: nn.Linear) -> None:
     """Draw a matrix from Glorot's uniform distribution and set its bias to zero.
 
@@ -41,52 +123,6 @@ def reset_linear(linear: nn.Linear) -> None:
     nn.init.xavier_uniform_(linear.weight)
     if linear.bias is not None:
         nn.init.zeros_(linear.bias)
-
-
-class KeyValueCache:
-    """Keys and values of the tokens read so far, for every block, so that none is read twice.
-
-    Attributes:
-        keys, values: One tensor ``(batch, n_heads, tokens, head_dim)`` per block, or None before
-            the first token.
-        positions: ``(batch or 1, tokens)``, where the tokens stand; None before the first.
-
-    Example:
-        >>> cache = KeyValueCache(n_layers=2)
-        >>> len(cache)
-        0
-    """
-
-    def __init__(self, n_layers: int) -> None:
-        check_positive_int("n_layers", n_layers)
-        self.keys: list[Tensor | None] = [None] * n_layers
-        self.values: list[Tensor | None] = [None] * n_layers
-        self.positions: Tensor | None = None
-
-    def __len__(self) -> int:
-        return 0 if self.positions is None else self.positions.shape[1]
-
-    def extend(self, layer: int, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
-        """Append one block's new keys and values; return all it has."""
-        old_key, old_value = self.keys[layer], self.values[layer]
-        if old_key is not None and old_value is not None:
-            key, value = torch.cat((old_key, key), dim=2), torch.cat((old_value, value), dim=2)
-        self.keys[layer], self.values[layer] = key, value
-        return key, value
-
-    def copy(self) -> KeyValueCache:
-        """Another cache of the same tokens; what one is given later, the other does not see."""
-        other = KeyValueCache(len(self.keys))
-        other.keys, other.values = list(self.keys), list(self.values)
-        other.positions = self.positions
-        return other
-
-    def become(self, other: KeyValueCache) -> None:
-        """Hold what another cache holds, in one step that nothing can interrupt."""
-        vars(self).update(vars(other))
-
-    def __repr__(self) -> str:
-        return f"KeyValueCache(n_layers={len(self.keys)}, tokens={len(self)})"
 
 
 class CausalSelfAttention(nn.Module):
@@ -126,9 +162,9 @@ class CausalSelfAttention(nn.Module):
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
-        check_positive_int("d_model", d_model)
-        check_positive_int("n_heads", n_heads)
-        check_dropout(dropout)
+        d_model = check_positive_int("d_model", d_model)
+        n_heads = check_positive_int("n_heads", n_heads)
+        dropout = check_dropout(dropout)
         if d_model % n_heads:
             raise ValueError(
                 f"n_heads must divide d_model = {d_model}, got {n_heads}: each head has the width "
@@ -162,15 +198,27 @@ class CausalSelfAttention(nn.Module):
         Args:
             x: ``(batch, seq_len, d_model)``, floating point.
             reach: What may be seen; None for the plain triangle, without positions.
-            cache: Tokens read before, to which those of x are added.
+            cache: Tokens read before, to which those of x are added when all is computed.
             layer: Which block of the cache is this module's.
+
+        Returns:
+            ``(batch, seq_len, d_model)``.
+
+        Raises:
+            TypeError, ValueError, IndexError: If x are no such vectors, or cache holds no tokens
+                that those of x can follow; the cache stays as it was.
         """
+        check_vectors(x, self.n_heads * self.head_dim)
         reach = reach or Reach()
         query, key = self._queries_and_keys(x, reach)
         value = self._heads(self.value(x))  # (batch, n_heads, seq_len, head_dim)
         if cache is not None:
-            key, value = cache.extend(layer, key, value)
+            check_cache(cache)
+            key, value = cache.extended(layer, key, value)
         mask = reach.visible if reach.bias is None else reach.bias
+        if mask is None and key.shape[2] != x.shape[1]:
+            # The kernel's own triangle begins at the first key; the queries are the last keys.
+            mask = triangle(x.shape[1], key.shape[2], x.device)
         mixed = F.scaled_dot_product_attention(
             query,
             key,
@@ -179,7 +227,10 @@ class CausalSelfAttention(nn.Module):
             dropout_p=self.dropout if self.training else 0.0,
             is_causal=mask is None,
         )  # (batch, n_heads, seq_len, head_dim)
-        return self.output(mixed.transpose(1, 2).flatten(2))  # (batch, seq_len, d_model)
+        attended: Tensor = self.output(mixed.transpose(1, 2).flatten(2))
+        if cache is not None:
+            cache.store(layer, key, value)
+        return attended  # (batch, seq_len, d_model)
 
     def weights(self, x: Tensor, reach: Reach | None = None) -> Tensor:
         """The attention weights themselves, which the fused kernel never shows.
@@ -197,10 +248,9 @@ class CausalSelfAttention(nn.Module):
         if reach.bias is not None:
             scores = scores + reach.bias
         else:
-            seq_len = x.shape[1]
             visible = reach.visible
             if visible is None:
-                visible = torch.ones(seq_len, seq_len, dtype=torch.bool, device=x.device).tril()
+                visible = triangle(x.shape[1], x.shape[1], x.device)
             scores = scores.masked_fill(~visible, -math.inf)
         return scores.softmax(-1)
 

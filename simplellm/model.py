@@ -9,144 +9,32 @@ from __future__ import annotations
 import dataclasses
 import math
 import os
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .attention import CausalSelfAttention, KeyValueCache, Reach, reset_linear
-from .checkpoints import check_fits, fill, read_checkpoint, refused, write_checkpoint
-from .checks import (
-    check_base,
-    check_bool,
-    check_dropout,
-    check_even_d_model,
-    check_ids,
-    check_init_std,
-    check_int,
-    check_mask,
-    check_positions,
-    check_positive_int,
-    check_positive_number,
+from .attention import (
+    CausalSelfAttention,
+    Reach,
+    check_segment_ids,
+    reset_linear,
+    triangle,
+    visible_keys,
 )
+from .cache import KeyValueCache, check_cache
+from .checkpoints import check_fits, fill, read_checkpoint, refused, unwrapped, write_checkpoint
+from .checks import check_bool, check_ids, check_int, check_mask, check_positions
+from .config import ABSOLUTE
+from .config import POSITIONS as POSITIONS
+from .config import SimpleLLMConfig as SimpleLLMConfig
+from .generation import check_prompt, check_sampling, choose
 from .input_embedding import InputEmbedding
 from .loss import next_token_loss as next_token_loss
-from .plain import plain
-from .positions import positions_from_mask
 from .relative_positions import RelativePositionBias, alibi_bias, rotary_turns
-from .sinusoids import DEFAULT_BASE
 from .token_embedding import TokenEmbedding
 from .vocabulary import PAD
-
-ABSOLUTE = ("sinusoidal", "learned")
-POSITIONS = ("none", *ABSOLUTE, "rope", "alibi", "t5")
-
-
-@dataclass(frozen=True)
-class SimpleLLMConfig:
-    """Everything it takes to build a :class:`SimpleLLM`; checked when it is made.
-
-    Args:
-        vocab_size: Number of token ids; the first three are PAD, BOS and EOS.
-        d_model: Width of the vectors.
-        n_layers: Number of blocks.
-        n_heads: Number of attention heads; divides ``d_model``.
-        max_seq_len: Number of positions in a table; only ``"learned"`` ends there.
-        dropout: Share of entries set to zero in training: after the input, in attention, and
-            after each half of a block.
-        position: How the model is told where a token stands: ``"none"``, ``"sinusoidal"``,
-            ``"learned"``, ``"rope"``, ``"alibi"`` or ``"t5"``.
-        tie_weights: Use the token table as the output projection too.
-        scale: Multiply token rows by √d_model on the way in. The projection is never scaled.
-        init_std: Standard deviation the token table starts from.
-        position_rms: Root mean square that an absolute scheme's rows start from; None for what
-            each has by itself (see :class:`InputEmbedding`).
-        padding_idx: Token id whose row stays zero, and whose logit is masked for that; None for
-            an ordinary row.
-        base: The constant the paper sets to 10 000; for ``"sinusoidal"`` and ``"rope"``.
-        block_dropout: Dropout inside the blocks, where it is not to be that of the input.
-
-    Raises:
-        TypeError, ValueError: For each bad argument, by name.
-
-    Example:
-        >>> config = SimpleLLMConfig(vocab_size=259, d_model=64, n_layers=2, n_heads=4,
-        ...                          max_seq_len=128, dropout=0.0, position="rope")
-        >>> SimpleLLMConfig(259, 64, 2, 4, 128, 0.0, position="rotary")
-        Traceback (most recent call last):
-            ...
-        ValueError: position must be one of none, sinusoidal, learned, rope, alibi, t5, got ...
-    """
-
-    vocab_size: int
-    d_model: int
-    n_layers: int
-    n_heads: int
-    max_seq_len: int
-    dropout: float = 0.0
-    position: str = "sinusoidal"
-    tie_weights: bool = True
-    scale: bool = True
-    init_std: float = 0.02
-    position_rms: float | None = None
-    padding_idx: int | None = None
-    base: float = DEFAULT_BASE
-    block_dropout: float | None = None
-
-    def __post_init__(self) -> None:
-        for setting in dataclasses.fields(self):
-            object.__setattr__(self, setting.name, plain(getattr(self, setting.name)))
-        for name in ("vocab_size", "d_model", "n_layers", "n_heads", "max_seq_len"):
-            check_positive_int(name, getattr(self, name))
-        check_dropout(self.dropout)
-        if self.block_dropout is not None:
-            check_dropout(self.block_dropout, "block_dropout")
-        if self.position not in POSITIONS:
-            raise ValueError(
-                f"position must be one of {', '.join(POSITIONS)}, got {self.position!r}."
-            )
-        check_bool("tie_weights", self.tie_weights)
-        check_bool("scale", self.scale)
-        check_init_std(self.init_std)
-        check_base(self.base)
-        if self.vocab_size < 4:
-            raise ValueError(
-                f"vocab_size must be at least 4, got {self.vocab_size}: ids 0, 1 and 2 are PAD, "
-                "BOS and EOS."
-            )
-        if self.d_model % self.n_heads:
-            raise ValueError(
-                f"n_heads must divide d_model = {self.d_model}, got {self.n_heads}: each head has "
-                "the width d_model / n_heads."
-            )
-        if self.position == "sinusoidal":
-            check_even_d_model(self.d_model)
-        if self.position == "rope" and (self.d_model // self.n_heads) % 2:
-            raise ValueError(
-                f"d_model / n_heads must be even for rotary positions, got {self.d_model} / "
-                f"{self.n_heads} = {self.d_model // self.n_heads}: they turn pairs of columns."
-            )
-        if self.position_rms is not None:
-            check_positive_number("position_rms", self.position_rms)
-            if self.position not in ABSOLUTE:
-                raise ValueError(
-                    f"position_rms must be None with position = {self.position!r}, got "
-                    f"{self.position_rms}: nothing is added at the input."
-                )
-        if self.base != DEFAULT_BASE and self.position not in ("sinusoidal", "rope"):
-            raise ValueError(
-                f"base must be left at {DEFAULT_BASE:g} with position = {self.position!r}, got "
-                f"{self.base}: it has no frequencies."
-            )
-        if self.padding_idx is not None:
-            check_int("padding_idx", self.padding_idx)
-            if not 0 <= self.padding_idx < self.vocab_size:
-                raise ValueError(
-                    f"padding_idx must be at least 0 and below vocab_size = {self.vocab_size}, "
-                    f"got {self.padding_idx}."
-                )
 
 
 class TokensOnly(nn.Module):
@@ -315,6 +203,7 @@ class SimpleLLM(nn.Module):
         *,
         positions: Tensor | None = None,
         attention_mask: Tensor | None = None,
+        segment_ids: Tensor | None = None,
         cache: KeyValueCache | None = None,
     ) -> Tensor:
         """Logits of the next token, at every token.
@@ -322,17 +211,29 @@ class SimpleLLM(nn.Module):
         Args:
             ids: ``(batch, seq_len)``, integer.
             positions: ``(seq_len,)`` or ``(batch, seq_len)``, integer. Left at None they count
-                from 0, from the cache's end, or from each row's first real token.
+                from 0, from each row's first real token, or on from its last one in the cache,
+                and anew in each segment.
             attention_mask: ``(batch, tokens)``, True or 1 at real tokens, over the cache's tokens
-                and ``ids`` together; nobody looks at the others.
-            cache: Tokens read before; those of ``ids`` are added to it.
+                and ``ids`` together; nobody looks at the others. Left at None, what the cache
+                remembers of its own tokens holds on, and all new ones are real.
+            segment_ids: ``(batch, seq_len)``, integer: which of the texts packed into a row each
+                token belongs to. A token looks at its own text only. Not with a cache.
+            cache: Tokens read before by this model; those of ``ids`` are added to it once all is
+                computed.
 
         Returns:
             ``(batch, seq_len, vocab_size)``.
+
+        Raises:
+            TypeError, ValueError, IndexError: For each bad argument, by name; the cache stays as
+                it was.
         """
         # Tokens are added to a copy, so that a call that fails leaves the cache as it was.
-        grown = None if cache is None else cache.copy()
-        x, reach = self._read(ids, positions, attention_mask, grown)
+        grown = None
+        if cache is not None:
+            check_cache(cache)
+            grown = cache.copy()
+        x, reach = self._read(ids, positions, attention_mask, segment_ids, grown)
         for layer, block in enumerate(self.blocks):
             x = block(x, reach, grown, layer)  # (batch, seq_len, d_model)
         x = self.norm(x)
@@ -355,17 +256,18 @@ class SimpleLLM(nn.Module):
         *,
         positions: Tensor | None = None,
         attention_mask: Tensor | None = None,
+        segment_ids: Tensor | None = None,
     ) -> Tensor:
         """Where every head of every block looks.
 
         Args:
-            ids, positions, attention_mask: As in ``forward``.
+            ids, positions, attention_mask, segment_ids: As in ``forward``.
 
         Returns:
             ``(n_layers, batch, n_heads, queries, keys)``, without gradient; each row sums to 1.
         """
         with torch.no_grad():
-            x, reach = self._read(ids, positions, attention_mask, None)
+            x, reach = self._read(ids, positions, attention_mask, segment_ids, None)
             seen = []
             for block in self.blocks:
                 seen.append(block.attention.weights(block.attention_norm(x), reach))  # type: ignore
@@ -377,61 +279,81 @@ class SimpleLLM(nn.Module):
         ids: Tensor,
         positions: Tensor | None,
         attention_mask: Tensor | None,
+        segment_ids: Tensor | None,
         cache: KeyValueCache | None,
     ) -> tuple[Tensor, Reach]:
         """The input vectors ``(batch, seq_len, d_model)``, and what each token may look at."""
-        if not torch.compiler.is_compiling():
-            check_ids(ids)
-        start = 0 if cache is None else len(cache)
+        check_ids(ids)
         batch, seq_len = ids.shape
-        if attention_mask is not None:
-            check_mask(attention_mask, "attention_mask")
-            if tuple(attention_mask.shape) != (batch, start + seq_len):
+        if segment_ids is not None:
+            check_segment_ids(segment_ids, ids)
+            if cache is not None:
                 raise ValueError(
-                    f"attention_mask must have shape (batch, tokens) = ({batch}, "
-                    f"{start + seq_len}), got {tuple(attention_mask.shape)}. It covers what the "
-                    "cache holds and ids together."
+                    "segment_ids must be None with a cache, whose tokens are all of one text: "
+                    "read packed texts without a cache, or each with a cache of its own."
                 )
-            if positions is None:
-                positions = positions_from_mask(attention_mask)[:, start:]
+        if cache is not None:
+            cache.check(self, self.config.n_layers, batch)
+        start = 0 if cache is None else len(cache)
+        mask = self._whole_mask(ids, attention_mask, cache)  # (batch, tokens), or None
+        visible = visible_keys(seq_len, mask, segment_ids, before=start, device=ids.device)
+        held = KeyValueCache(self.config.n_layers) if cache is None else cache
+        if positions is None:
+            if segment_ids is not None and visible is not None:
+                # As many places on as there are real tokens of the same text before.
+                positions = (visible.squeeze(1).sum(-1) - 1).clamp(min=0)
+            elif mask is not None or held.positions is not None:
+                positions = held.next_positions(mask, seq_len, ids.device).expand(batch, -1)
         x = self.input_embedding(ids, start=start, positions=positions)
         if positions is None:
             here = torch.arange(start, start + seq_len, device=ids.device).unsqueeze(0)
         else:
             check_positions(positions, x)
             here = positions.long() if positions.dim() == 2 else positions.long().unsqueeze(0)
-        before = here[:, :0] if cache is None or cache.positions is None else cache.positions
+        before = held.held_positions(ids.device)
         if before.shape[0] != here.shape[0]:
-            rows = max(before.shape[0], here.shape[0])
+            rows = here.shape[0] if before.shape[0] == 1 else before.shape[0]
             before, here = before.expand(rows, -1), here.expand(rows, -1)
         everywhere = torch.cat((before, here), dim=1)  # (batch or 1, tokens)
         if cache is not None:
-            cache.positions = everywhere
-        return x, self._reach(here, everywhere, attention_mask, x.dtype)
+            counted = positions is None and cache.positions is None
+            cache.positions, cache.mask = None if counted else everywhere, mask
+            cache.claim(self)
+        return x, self._reach(here, everywhere, visible, x.dtype)
+
+    def _whole_mask(
+        self, ids: Tensor, attention_mask: Tensor | None, cache: KeyValueCache | None
+    ) -> Tensor | None:
+        """Which of the cache's tokens and of ``ids`` are real, bool; None for all."""
+        if attention_mask is None:
+            if cache is None or cache.mask is None:
+                return None
+            return torch.cat((cache.mask, torch.ones_like(ids, dtype=torch.bool)), dim=1)
+        check_mask(attention_mask, "attention_mask")
+        wanted = (ids.shape[0], ids.shape[1] + (0 if cache is None else len(cache)))
+        if tuple(attention_mask.shape) != wanted:
+            raise ValueError(
+                f"attention_mask must have shape (batch, tokens) = {wanted}, got "
+                f"{tuple(attention_mask.shape)}. It covers what the cache holds and ids together."
+            )
+        if attention_mask.device != ids.device:
+            raise ValueError(
+                f"attention_mask must be on the device of ids, {ids.device}, got "
+                f"{attention_mask.device}. Move it: attention_mask.to(ids.device)."
+            )
+        return attention_mask.bool()
 
     def _reach(
-        self, here: Tensor, everywhere: Tensor, attention_mask: Tensor | None, dtype: torch.dtype
+        self, here: Tensor, everywhere: Tensor, visible: Tensor | None, dtype: torch.dtype
     ) -> Reach:
-        """What queries at positions ``here`` may see of keys at positions ``everywhere``."""
+        """What queries at positions ``here`` see of keys at positions ``everywhere``."""
         config = self.config
         turns = None
         if config.position == "rope":
             # (batch or 1, 1, seq_len, head_dim / 2): the 1 is for the heads.
             turns = rotary_turns(here.unsqueeze(1), config.d_model // config.n_heads, config.base)
             turns = turns.to(torch.complex128 if dtype == torch.float64 else torch.complex64)
-        queries, keys = here.shape[1], everywhere.shape[1]
-        biased = config.position in ("alibi", "t5")
-        if attention_mask is None and queries == keys and not biased:
-            return Reach(turns=turns)
-        # Who is seen is decided by order in the sequence, not by position: the queries are the
-        # last of the keys.
-        ones = torch.ones(queries, keys, dtype=torch.bool, device=here.device)
-        visible = ones.tril(keys - queries)[None, None]  # (1, 1, queries, keys)
-        if attention_mask is not None:
-            # Padding sees itself, because a softmax over nothing is not a number.
-            itself = visible & ~ones.tril(keys - queries - 1)
-            visible = (visible & attention_mask.bool()[:, None, None, :]) | itself
-        if not biased:
+        if config.position not in ("alibi", "t5"):
             return Reach(visible=visible, turns=turns)
         distance = here.unsqueeze(2) - everywhere.unsqueeze(1)  # (batch or 1, queries, keys)
         if self.position_bias is None:
@@ -440,6 +362,9 @@ class SimpleLLM(nn.Module):
             bias = alibi_bias(distance.abs(), config.n_heads)
         else:
             bias = self.position_bias(distance)
+        if visible is None:
+            queries, keys = distance.shape[1:]
+            visible = triangle(queries, keys, here.device)
         return Reach(visible, bias.to(dtype).masked_fill(~visible, -math.inf))
 
     @torch.no_grad()
@@ -478,16 +403,24 @@ class SimpleLLM(nn.Module):
                 raised before anything is generated. Also for each bad argument, by name.
         """
         check_bool("use_cache", use_cache)
-        self._check_generate(ids, max_new_tokens, temperature, eos_id, attention_mask, top_k)
-        was_training = self.training
-        self.eval()
+        longest = check_prompt(ids, attention_mask)
+        table = self.input_embedding.token_embedding
+        temperature, top_k, eos_id = check_sampling(
+            temperature, top_k, eos_id, generator, table.vocab_size, ids.device
+        )
+        max_new_tokens = check_int("max_new_tokens", max_new_tokens)
+        self._check_length(longest, max_new_tokens)
+        modes = [(module, module.training) for module in self.modules()]
         try:
+            self.eval()
             return self._continue(
                 ids.long(), max_new_tokens, temperature, use_cache, eos_id, attention_mask, top_k,
                 generator,
             )  # fmt: skip
         finally:
-            self.train(was_training)
+            # Each by itself: a part may have been frozen in evaluation while the rest trains.
+            for module, training in modes:
+                module.training = training
 
     def _continue(
         self,
@@ -506,7 +439,7 @@ class SimpleLLM(nn.Module):
         for _ in range(max_new_tokens):
             logits = self(unread, attention_mask=mask, cache=cache)[:, -1]  # (batch, vocab_size)
             logits[:, PAD] = -math.inf
-            new = _choose(logits, temperature, top_k, generator)  # (batch, 1)
+            new = choose(logits, temperature, top_k, generator)  # (batch, 1)
             if eos_id is not None:
                 new = new.masked_fill(done.unsqueeze(1), eos_id)
                 done |= new.squeeze(1) == eos_id
@@ -518,65 +451,49 @@ class SimpleLLM(nn.Module):
                 break
         return ids
 
-    def _check_generate(
-        self,
-        ids: Tensor,
-        max_new_tokens: int,
-        temperature: float,
-        eos_id: int | None,
-        mask: Tensor | None,
-        top_k: int | None,
-    ) -> None:
-        check_ids(ids)
-        check_int("max_new_tokens", max_new_tokens)
+    def _check_length(self, longest: int, max_new_tokens: int) -> None:
+        """Refuse, before anything is generated, what needs positions that the model lacks."""
         if max_new_tokens < 0:
             raise ValueError(f"max_new_tokens must be at least 0, got {max_new_tokens}.")
-        if ids.shape[1] == 0:
-            raise ValueError(
-                f"ids must hold at least one token per row, got shape {tuple(ids.shape)}. Begin "
-                "with BOS to generate from nothing."
-            )
-        if isinstance(temperature, bool) or not isinstance(temperature, (int, float)):
-            raise TypeError(f"temperature must be a number, got {temperature!r}.")
-        if not 0.0 <= temperature < math.inf:
-            raise ValueError(f"temperature must be finite and at least 0, got {temperature}.")
-        if top_k is not None:
-            check_positive_int("top_k", top_k)
-        if eos_id is not None:
-            check_int("eos_id", eos_id)
-            if not 0 <= eos_id < self.config.vocab_size or eos_id == PAD:
-                raise ValueError(
-                    f"eos_id must be at least 0, below vocab_size = {self.config.vocab_size} and "
-                    f"not PAD = {PAD}, got {eos_id}."
-                )
-        longest = ids.shape[1]
-        if mask is not None:
-            check_mask(mask, "attention_mask")
-            if mask.shape != ids.shape:
-                raise ValueError(
-                    f"attention_mask must have the shape of ids, {tuple(ids.shape)}, got "
-                    f"{tuple(mask.shape)}."
-                )
-            real = mask.long()
-            if not bool(((real.diff(dim=1) >= 0).all(1) & (real[:, -1] == 1)).all()):
-                raise ValueError(
-                    "attention_mask must be 0 at padding on the left and 1 from the first token "
-                    "to the end of each row: the next token follows the last column."
-                )
-            longest = int(real.sum(1).max())
-        # The last new token is returned and never read.
-        needed = longest + max_new_tokens - 1
-        if self.config.position == "learned" and needed > self.config.max_seq_len:
+        needed = longest + max_new_tokens - 1  # the last new token is returned and never read
+        rows = self._sizes()["max_seq_len"]
+        if self.config.position == "learned" and max_new_tokens and needed > rows:
             raise ValueError(
                 f"{longest} prompt tokens and max_new_tokens = {max_new_tokens} need {needed} "
-                f"positions, more than max_seq_len = {self.config.max_seq_len}: a learned table "
+                f"positions, more than max_seq_len = {rows}: a learned table "
                 "has no rows past its end. Ask for fewer tokens, shorten the prompt, or use "
                 "another position scheme."
             )
 
+    def _sizes(self) -> dict[str, Any]:
+        """Rows of both tables, from themselves: either may have been replaced by a longer one."""
+        layer = self.input_embedding
+        rows = layer.pos_embedding.max_seq_len if isinstance(layer, InputEmbedding) else None
+        return {
+            "vocab_size": layer.token_embedding.vocab_size,
+            "max_seq_len": self.config.max_seq_len if rows is None else rows,
+        }
+
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write configuration and weights to one file, in one step or not at all."""
-        write_checkpoint(path, dataclasses.asdict(self.config), self.state_dict())
+        """Write configuration and weights to one file, in one step or not at all.
+
+        The configuration has the sizes that the tables have now.
+
+        Raises:
+            ValueError: If :meth:`load` could not build this model again, because parts of it were
+                replaced; says which.
+            OSError: If the file cannot be written.
+        """
+        weights = unwrapped(self.state_dict())
+        try:
+            config = dataclasses.replace(self.config, **self._sizes())
+            check_fits(weights, type(self)(config, device="meta"))
+        except ValueError as error:
+            raise ValueError(
+                f"this model cannot be loaded again from {os.fspath(path)!r} and was not saved: "
+                f"{error} Save model.state_dict() with torch.save instead."
+            ) from error
+        write_checkpoint(path, dataclasses.asdict(config), weights)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], *, device: str = "cpu") -> SimpleLLM:
@@ -599,16 +516,3 @@ class SimpleLLM(nn.Module):
         with refused(path):
             fill(model, weights)
         return model
-
-
-def _choose(
-    logits: Tensor, temperature: float, top_k: int | None, generator: torch.Generator | None
-) -> Tensor:
-    """One id per row, ``(batch, 1)``: the likeliest, or drawn."""
-    if temperature == 0.0:
-        return logits.argmax(-1, keepdim=True)
-    if top_k is not None and top_k < logits.shape[-1]:
-        least = logits.topk(top_k).values[:, -1:]
-        logits = logits.masked_fill(logits < least, -math.inf)
-    weights = (logits / temperature).softmax(-1)
-    return torch.multinomial(weights, 1, generator=generator)

@@ -41,7 +41,7 @@ def rotary_turns(positions: Tensor, head_dim: int, base: float = DEFAULT_BASE) -
 
     Source: Su et al. 2021, "RoFormer", section 3.4.2.
     """
-    check_positive_int("head_dim", head_dim)
+    head_dim = check_positive_int("head_dim", head_dim)
     if head_dim % 2:
         raise ValueError(
             f"head_dim must be even, got {head_dim}: rotary positions turn pairs of columns."
@@ -99,7 +99,7 @@ def alibi_slopes(n_heads: int) -> Tensor:
 
     Source: Press et al. 2022, "Train Short, Test Long", section 3 and its published code.
     """
-    check_positive_int("n_heads", n_heads)
+    n_heads = check_positive_int("n_heads", n_heads)
     below = 2 ** (n_heads.bit_length() - 1)
     slopes = [2.0 ** (-8.0 * (i + 1) / below) for i in range(below)]
     between = [2.0 ** (-8.0 * (i + 1) / (2 * below)) for i in range(0, 2 * below, 2)]
@@ -167,9 +167,9 @@ class RelativePositionBias(nn.Module):
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
-        check_positive_int("n_heads", n_heads)
-        check_positive_int("n_buckets", n_buckets)
-        check_positive_int("max_distance", max_distance)
+        n_heads = check_positive_int("n_heads", n_heads)
+        n_buckets = check_positive_int("n_buckets", n_buckets)
+        max_distance = check_positive_int("max_distance", max_distance)
         if n_buckets % 2:
             raise ValueError(
                 f"n_buckets must be even, got {n_buckets}: half of them hold one each."

@@ -40,7 +40,9 @@ from pathlib import Path
 from typing import Any, Protocol, TextIO
 
 import torch
+from filelock import FileLock, Timeout
 
+from .files import TEMPORARY, write_atomically
 from .records import (
     Record,
     RunLike,
@@ -53,13 +55,9 @@ from .records import (
     versions,
 )
 
-# Windows has none: two sweeps of one folder are not kept apart there.
-fcntl: Any = importlib.import_module("fcntl") if os.name == "posix" else None
-
 BACKENDS = ("processes", "dask", "serial")
 DEFAULT_OUT = Path("sweep-results")
 PARTS = ".parts"
-TEMPORARY = ".tmp"
 # A run whose worker dies is tried again by itself; one that kills its worker every time (it may
 # need more memory than there is) must not go round for ever.
 MOST_DEATHS = 3
@@ -176,7 +174,7 @@ class _Sweep:
         train: Train,
         out: Path,
         prune: bool,
-        stream: TextIO,
+        stream: TextIO | None,
     ) -> None:
         self.experiments = dict(experiments)
         self.train = train
@@ -317,7 +315,7 @@ class _Sweep:
         record = Record.from_line(text, _name(run))
         part = self.parts / f"{run.key}.json"
         if not part.exists():  # the worker may be on another machine
-            _write_atomically(part, text.encode())
+            _put(part, text.encode())
         self.records[run.key] = record
         self.outcome.ran += 1
         self.add_final_runs(run.experiment)
@@ -339,7 +337,7 @@ class _Sweep:
             data = dump_records(kept)
             path = self.out / f"{name}.jsonl"
             if not path.exists() or path.read_bytes() != data:
-                _write_atomically(path, data)
+                _put(path, data)
         for part in [*parts, *self.parts.glob(f".*{TEMPORARY}")]:
             part.unlink(missing_ok=True)
         with contextlib.suppress(OSError):  # not empty, or never made
@@ -419,7 +417,7 @@ def _work(train: Train, run: RunLike, parts: str | None) -> tuple[bool, str]:
         try:
             line = make_record(run, train(run)).to_line()
             if parts is not None:
-                _write_atomically(Path(parts) / f"{run.key}.json", line.encode())
+                _put(Path(parts) / f"{run.key}.json", line.encode())
         except Exception:
             return False, traceback.format_exc()
     return True, line
@@ -600,18 +598,10 @@ def _dask_client(jobs: int, scheduler: str | None) -> Iterator[Any]:
 # -- files -----------------------------------------------------------------------------------------
 
 
-def _write_atomically(path: Path, data: bytes) -> None:
-    """Put a file in place as a whole: a kill or a power cut leaves the old one or the new one."""
+def _put(path: Path, data: bytes) -> None:
+    """Write a file whose folder may not be there yet, as a whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}{TEMPORARY}")
-    try:
-        with temporary.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_atomically(path, data)
 
 
 def _read_parts(parts: Iterable[Path]) -> Iterator[Record]:
@@ -628,38 +618,40 @@ def _locked(out: Path) -> Iterator[None]:
         out.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError):
         raise SweepError(f"out must be a folder, got {out}: a file is in the way.") from None
-    if fcntl is None:
-        yield
-        return
-    path = out / ".lock"
-    while True:
-        file = path.open("a+")
+    # Beside the lock, because Windows lets nobody read a file that is locked.
+    holder = out / ".lock.process"
+    lock = FileLock(out / ".lock", timeout=0.2)  # the time to see that the file has just gone
+    try:
+        lock.acquire()
+    except Timeout:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            process = holder.read_text(encoding="utf-8")
         except OSError:
-            file.seek(0)
-            holder = file.read().strip() or "unknown"
-            file.close()
-            raise SweepError(
-                f"another sweep (process {holder}) is at work in {out}. Wait for it, or choose "
-                "another folder with --out."
-            ) from None
-        # Whoever had it may have removed the file just before: then this lock locks nothing.
-        with contextlib.suppress(FileNotFoundError):
-            if os.path.samestat(os.fstat(file.fileno()), path.stat()):
-                break
-        file.close()
-    with file:
-        file.truncate(0)
-        file.write(str(os.getpid()))
-        file.flush()
-        try:
-            yield
-        finally:
-            path.unlink(missing_ok=True)
+            process = "unknown"
+        raise SweepError(
+            f"another sweep (process {process}) is at work in {out}. Wait for it, or choose "
+            "another folder with --out."
+        ) from None
+    try:
+        holder.write_text(str(os.getpid()), encoding="utf-8")
+        yield
+    finally:
+        holder.unlink(missing_ok=True)
+        if os.name == "posix":  # elsewhere an open file has to stay, and goes with the lock
+            Path(lock.lock_file).unlink(missing_ok=True)
+        lock.release()
 
 
 # -- words -----------------------------------------------------------------------------------------
+
+
+def _tell(stream: TextIO | None, text: str) -> None:
+    """Write and flush; a sweep of hours does not end because nobody is there to hear of it."""
+    if stream is None or stream.closed:
+        return
+    with contextlib.suppress(OSError):  # a reader that left, a full disk
+        stream.write(text)
+        stream.flush()
 
 
 class _Progress:
@@ -667,28 +659,26 @@ class _Progress:
 
     SECONDS = 30.0  # between two lines where they stay
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: TextIO | None) -> None:
         self.stream = stream
-        self.terminal = stream.isatty()
+        self.terminal = stream is not None and not stream.closed and stream.isatty()
         self.shown = ""
         self.next_time = 0.0
 
     def progress(self, text: str, *, last: bool = False) -> None:
         if self.terminal:
             padding = " " * max(0, len(self.shown) - len(text))
-            self.stream.write(f"\r{text}{padding}" + ("\n" if last else ""))
+            _tell(self.stream, f"\r{text}{padding}" + ("\n" if last else ""))
             self.shown = "" if last else text
         elif last or time.monotonic() >= self.next_time:
             self.next_time = time.monotonic() + self.SECONDS
-            self.stream.write(text + "\n")
-        self.stream.flush()
+            _tell(self.stream, text + "\n")
 
     def line(self, text: str) -> None:
         if self.shown:
-            self.stream.write("\r" + " " * len(self.shown) + "\r")
+            _tell(self.stream, "\r" + " " * len(self.shown) + "\r")
             self.shown = ""
-        self.stream.write(text + "\n")
-        self.stream.flush()
+        _tell(self.stream, text + "\n")
 
 
 def _name(run: RunLike) -> str:
@@ -865,10 +855,8 @@ def main(
         train = train_a_run
     unknown = [name for name in options.experiments if name not in experiments]
     if unknown:
-        print(
-            f"no such experiment: {', '.join(unknown)}. There are: {', '.join(experiments)}.",
-            file=sys.stderr,
-        )
+        there = ", ".join(experiments)
+        _tell(sys.stderr, f"no such experiment: {', '.join(unknown)}. There are: {there}.\n")
         return 2
     chosen = {n: experiments[n] for n in options.experiments or experiments}
     try:
@@ -876,10 +864,10 @@ def main(
             return _run(chosen, train, options)
         records, place = _records_of(options.out)
     except KeyboardInterrupt:  # before the first run, or a second time while records are gathered
-        print("interrupted; run the same command again to go on", file=sys.stderr)
+        _tell(sys.stderr, "interrupted; run the same command again to go on\n")
         return 130
-    except (SweepError, ValueError, FileNotFoundError) as error:
-        print(error, file=sys.stderr)
+    except (SweepError, ValueError, OSError) as error:
+        _tell(sys.stderr, f"{error}\n")
         return 2
     if options.command == "list":
         text = listing(chosen, records) + "\n"
@@ -904,15 +892,15 @@ def _run(experiments: Mapping[str, ExperimentLike], train: Train, options: Any) 
         prune=options.prune,
     )
     took = _duration(time.monotonic() - started)
-    print(
+    _tell(
+        sys.stderr,
         f"{outcome.ran} runs in {took}, {outcome.known} done before, {len(outcome.failed)} failed; "
-        f"records in {options.out}",
-        file=sys.stderr,
+        f"records in {options.out}\n",
     )
     if outcome.interrupted:
-        print("interrupted; run the same command again to go on", file=sys.stderr)
+        _tell(sys.stderr, "interrupted; run the same command again to go on\n")
     for what, why in outcome.failed:
-        print(f"FAILED {what}: {why.strip().splitlines()[-1]}", file=sys.stderr)
+        _tell(sys.stderr, f"FAILED {what}: {why.strip().splitlines()[-1]}\n")
     return outcome.status
 
 

@@ -45,7 +45,9 @@ class Task(ABC):
 
     def __post_init__(self) -> None:
         for field in fields(self):
-            check_positive_int(field.name, getattr(self, field.name))
+            # As Python's own number: one of 8 bits would overflow in the first product.
+            number = check_positive_int(field.name, getattr(self, field.name))
+            object.__setattr__(self, field.name, int(number))
 
     @property
     @abstractmethod
@@ -72,15 +74,13 @@ class Task(ABC):
             generator: Decides the draw; on CPU.
             length: Another length than ``seq_len``, for the tasks that have none of their own.
         """
-        check_positive_int("batch", batch)
+        batch = check_positive_int("batch", batch)
         if not isinstance(generator, torch.Generator):
             raise TypeError(
                 f"generator must be a torch.Generator, got {type(generator).__name__}. "
                 "Make one: torch.Generator().manual_seed(0)."
             )
-        if length is None:
-            length = self.seq_len
-        check_positive_int("length", length)
+        length = self.seq_len if length is None else check_positive_int("length", length)
         if length != self.seq_len and not self.any_length:
             raise ValueError(
                 f"length must be {self.seq_len} in {self}, got {length}. Only "

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from .byte_pairs import byte_pair_encoder, learn_merges
 from .checks import check_bool, check_int, check_positive_int
+from .files import write_atomically
 
 PAD = 0
 BOS = 1
@@ -78,7 +79,7 @@ class Vocabulary:
         if kind not in {"characters", "bytes", "bpe"}:
             raise ValueError(f'kind must be "characters", "bytes" or "bpe", got {kind!r}.')
         self.kind = kind
-        self._merges = tuple((left, right) for left, right in merges)
+        self._merges = tuple((_piece_id(left), _piece_id(right)) for left, right in merges)
         pieces = [b""] * len(SPECIALS)
         if kind == "characters":
             _utf8(characters)  # refuses what is no text
@@ -91,7 +92,6 @@ class Vocabulary:
         seen = set(pieces)
         for pair in self._merges:
             for i in pair:
-                check_int("an id in merges", i)
                 if not len(SPECIALS) <= i < len(pieces):
                     raise ValueError(f"merges must join ids of earlier pieces, got {list(pair)}.")
             merged = pieces[pair[0]] + pieces[pair[1]]
@@ -132,7 +132,7 @@ class Vocabulary:
             ImportError: If the ``tokenizers`` package is missing.
         """
         _check_text(text)
-        check_positive_int("vocab_size", vocab_size)
+        vocab_size = check_positive_int("vocab_size", vocab_size)
         if vocab_size < SMALLEST_BPE:
             raise ValueError(
                 f"vocab_size must be at least {SMALLEST_BPE} (256 bytes, PAD, BOS and EOS), "
@@ -255,21 +255,13 @@ class Vocabulary:
         Args:
             path: The file, in a folder that exists.
         """
-        path = Path(path)
-        if not path.parent.is_dir():
-            raise FileNotFoundError(f"path {str(path)!r} is in no folder yet: make it first.")
         content: dict[str, object] = {"format": FORMAT, "version": VERSION, "kind": self.kind}
         if self.kind == "characters":
             content["characters"] = "".join(self._id_of)
             content["byte_fallback"] = self._first_byte is not None
         if self.kind == "bpe":
             content["merges"] = self._merges
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-        try:
-            temporary.write_text(json.dumps(content), encoding="utf-8")
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        write_atomically(Path(path), json.dumps(content).encode())
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Vocabulary:
@@ -314,6 +306,10 @@ class Vocabulary:
 
     def __repr__(self) -> str:
         return f"Vocabulary(kind={self.kind!r}, vocab_size={len(self)})"
+
+
+def _piece_id(value: object) -> int:
+    return check_int("an id in merges", value)
 
 
 def _check_text(text: object) -> None:

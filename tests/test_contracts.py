@@ -40,9 +40,10 @@ REFUSALS = [
     for contract in CONTRACTS.values()
     for kind, small in {"": contract.small, **contract.small_variants}.items()
     for case in (
-        *([] if kind else [*contract.arguments, *contract.loading]),
+        *([] if kind else [*contract.arguments, *contract.loading, *contract.losses]),
         *contract.inputs,
         *contract.generation,
+        *contract.caching,
     )
 ]
 ABILITIES = [
@@ -202,7 +203,7 @@ def test_the_table_of_trained_numbers_counts_a_tied_table_once() -> None:
 def test_the_tables_are_the_same_each_time(contract: Contract) -> None:
     for part in (book_contracts.shapes, book_contracts.dtypes, book_contracts.works):
         assert part(contract) == part(contract)
-    for group in ("arguments", "inputs", "generation", "loading"):
+    for group in ("arguments", "inputs", "generation", "caching", "losses", "loading"):
         assert book_contracts.refusals(contract, group) == book_contracts.refusals(contract, group)
 
 

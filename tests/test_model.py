@@ -14,10 +14,10 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
-from simplellm import SimpleLLM, SimpleLLMConfig
+from simplellm import InputEmbedding, SimpleLLM, SimpleLLMConfig
 from simplellm.attention import KeyValueCache
 from simplellm.model import POSITIONS, next_token_loss
 from simplellm.vocabulary import EOS, PAD
@@ -301,7 +301,9 @@ def test_a_tied_table_is_counted_once() -> None:
     assert names == ["input_embedding.token_embedding.embedding.weight"]
 
 
-@pytest.mark.parametrize("how", ["to", "deepcopy", "save", "meta", "reset"])
+@pytest.mark.parametrize(
+    "how", ["to", "deepcopy", "save", "meta", "reset", "assign", "assign from meta"]
+)
 def test_it_is_still_tied_after(how: str, tmp_path: Path) -> None:
     module = model()
     if how == "to":
@@ -314,6 +316,10 @@ def test_it_is_still_tied_after(how: str, tmp_path: Path) -> None:
     elif how == "meta":
         module = SimpleLLM(module.config, device="meta").to_empty(device="cpu")
         module.reset_parameters()
+    elif how.startswith("assign"):
+        weights = model().state_dict()
+        module = SimpleLLM(module.config, device="meta" if how.endswith("meta") else "cpu").eval()
+        module.load_state_dict(weights, assign=True)
     else:
         module.reset_parameters()
     table = module.input_embedding.token_embedding.embedding.weight
@@ -471,6 +477,42 @@ def test_numbers_of_any_type_save_and_load(tmp_path: Path) -> None:
     module.save(tmp_path / "model.pt")
     loaded = SimpleLLM.load(tmp_path / "model.pt").config
     assert loaded == module.config and type(loaded.d_model) is int and loaded.dropout == 0.25
+
+
+def test_a_model_whose_tables_have_grown_is_saved_as_it_is(tmp_path: Path) -> None:
+    module, ids = model("learned", padding_idx=0), prompt(1, 20)
+    layer = module.input_embedding
+    assert isinstance(layer, InputEmbedding)
+    layer.pos_embedding.embedding.weight = nn.Parameter(torch.randn(24, 32))
+    layer.token_embedding.embedding.weight = nn.Parameter(torch.randn(50, 32))
+    with torch.no_grad():
+        layer.token_embedding.embedding.weight[0] = 0.0
+    module.save(tmp_path / "model.pt")
+    loaded = SimpleLLM.load(tmp_path / "model.pt").eval()
+    assert torch.equal(loaded(ids + 10), module(ids + 10))
+    assert (loaded.config.vocab_size, loaded.config.max_seq_len) == (50, 24)
+
+
+def test_a_model_that_load_could_not_build_is_not_saved(tmp_path: Path) -> None:
+    module = model(tie_weights=False)
+    module.norm = nn.RMSNorm(32)  # type: ignore[assignment]
+    with pytest.raises(ValueError, match=r"model\.pt' and was not saved: .*norm.bias is missing"):
+        module.save(tmp_path / "model.pt")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.filterwarnings("ignore:.*quantiz.*", "ignore:.*deprecated.*")
+def test_dynamic_quantisation_takes_every_linear_layer_of_an_untied_model() -> None:
+    module, ids = model(tie_weights=False), prompt(2, 6)
+    small = torch.ao.quantization.quantize_dynamic(module, {nn.Linear}, dtype=torch.qint8)
+    assert not [part for part in small.modules() if type(part) is nn.Linear]
+    # Eight bits keep the order of the likeliest, and about the numbers.
+    want, got = module(ids), small(ids)
+    assert (got - want).abs().max() < 0.05 * (want.max() - want.min())
+    cache = KeyValueCache(2)
+    parts = [small(piece, cache=cache) for piece in ids.split([4, 2], dim=1)]
+    assert torch.cat(parts, dim=1).shape == want.shape
+    assert small.generate(ids, 2).shape == (2, 8)
 
 
 def test_hooks_on_an_untied_head_are_called() -> None:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from simplellm.relative_positions import (
     RelativePositionBias,
@@ -160,3 +164,34 @@ def test_each_distance_is_given_the_number_of_its_bucket() -> None:
 def test_buckets_that_cannot_be_are_refused(options: dict[str, int], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         RelativePositionBias(4, **options)
+
+
+class WithoutDouble(TorchDispatchMode):
+    """Refuses what Apple's GPUs refuse, as their driver does."""
+
+    def __torch_dispatch__(self, function: Any, _: Any, args: Any = (), kwargs: Any = None) -> Any:
+        made = function(*args, **(kwargs or {}))
+        for value in made if isinstance(made, (tuple, list)) else [made]:
+            wide = isinstance(value, Tensor) and value.dtype in (torch.float64, torch.complex128)
+            if wide and value.device.type == "mps":
+                raise TypeError(f"mps has no {value.dtype}, which {function} asks for")
+        return made
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
+def test_no_scheme_asks_a_device_without_float64_for_it(dtype: torch.dtype) -> None:
+    mode = FakeTensorMode(allow_non_fake_inputs=True)
+
+    def there(*shape: int, dtype: torch.dtype) -> Tensor:
+        on_meta = torch.zeros(shape, device="meta", dtype=dtype)
+        return FakeTensor(mode, on_meta, torch.device("mps"))  # type: ignore[no-untyped-call]
+
+    with mode, WithoutDouble():
+        places = there(2, 1, 5, dtype=torch.int64)
+        turns = rotary_turns(places, head_dim=4)
+        turned = rotate(there(2, 3, 5, 4, dtype=dtype), turns)
+        assert (turned.device.type, turned.dtype) == ("mps", dtype)
+        assert turns.dtype == torch.complex64
+        assert alibi_bias(places, n_heads=3).device.type == "mps"
+        with pytest.raises(TypeError, match="mps has no"):
+            places.double()

@@ -355,7 +355,7 @@ def test_a_write_that_is_cut_off_leaves_the_old_file(
 
     monkeypatch.setattr(os, "fsync", cut)
     with pytest.raises(OSError, match="no space left"):
-        sweep._write_atomically(path, b"new")
+        sweep._put(path, b"new")
     assert path.read_bytes() == b"old"
     assert files(tmp_path) == {"one.jsonl"}
 
@@ -367,7 +367,6 @@ def test_a_damaged_part_is_named(tmp_path: Path) -> None:
         swept(tmp_path, experiment())
 
 
-@pytest.mark.skipif(os.name != "posix", reason="the lock needs fcntl")
 def test_a_second_sweep_of_the_same_folder_is_refused(tmp_path: Path) -> None:
     refusals: list[str] = []
 
@@ -674,3 +673,45 @@ def test_a_reader_that_leaves_early_is_no_error() -> None:
     command = f"'{sys.executable}' -m simplellm.sweep summary | head -c 1"
     done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=True)
     assert done.stdout == "r" and done.stderr == ""
+
+
+class Left:
+    """A stream whose reader has gone."""
+
+    closed = False
+
+    def isatty(self) -> bool:
+        return True
+
+    def write(self, text: str) -> int:
+        raise BrokenPipeError
+
+    def flush(self) -> None:
+        raise BrokenPipeError
+
+
+@pytest.mark.parametrize("kind", ["left", "closed", "none"])
+def test_a_sweep_goes_on_when_nobody_hears_of_it(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed = io.StringIO()
+    closed.close()
+    monkeypatch.setattr(sys, "stderr", {"left": Left(), "closed": closed, "none": None}[kind])
+    out = str(tmp_path / "out")
+    one = {"one": experiment()}
+    command = ["run", "--out", out, "--backend", "serial"]
+    assert main(command, one, fake_train) == 0
+    assert len(read_records(tmp_path / "out")) == 8
+    assert main(["run", "other", "--out", out], one, fake_train) == 2
+
+
+@pytest.mark.parametrize("error", [PermissionError, NotADirectoryError, OSError])
+def test_files_that_cannot_be_read_are_said_in_one_line(
+    error: type[OSError], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(_: object) -> None:
+        raise error("no way in")
+
+    monkeypatch.setattr(sweep, "read_records", refuse)
+    assert main(["list", "--out", "anywhere"], {}, fake_train) == 2
+    assert capsys.readouterr().err == "no way in\n"

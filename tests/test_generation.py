@@ -1,0 +1,126 @@
+"""Generation says what is wrong with a prompt, and leaves the model as it was."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from simplellm.generation import choose
+from simplellm.vocabulary import BOS, EOS, PAD
+from tests.small_models import model, prompt
+
+
+@pytest.mark.parametrize(
+    ("ids", "error", "message"),
+    [
+        (
+            torch.tensor([[5, 6, PAD]]),
+            ValueError,
+            r"no PAD = 0 without attention_mask.*ids\[0, 2\]",
+        ),
+        (torch.tensor([[5, 6], [PAD, 6]]), ValueError, r"ids\[1, 0\].*attention_mask=ids != 0"),
+        ("once upon", TypeError, "ids must be a tensor .* got str. Encode the text first"),
+        (["once", "upon"], TypeError, "ids must be a tensor .* got list. Encode the text first"),
+        ([[5, 6]], TypeError, r"got list. Wrap them: torch.tensor\(ids\)"),
+        ([5, 6], TypeError, r"got list. Wrap them: torch.tensor\(\[ids\]\)"),
+        (torch.tensor([5, 6]), ValueError, r"got \(2,\).*ids.unsqueeze\(0\)"),
+        ([], TypeError, "ids must be a tensor"),
+        (torch.zeros(2, 0).long(), ValueError, r"at least one token .* got shape \(2, 0\).*BOS"),
+    ],
+)
+@pytest.mark.parametrize("new", [0, 3])
+def test_a_prompt_that_nothing_can_follow_is_refused(
+    ids: Any, error: type[Exception], message: str, new: int
+) -> None:
+    with pytest.raises(error, match=message):
+        model().generate(ids, new)
+
+
+@pytest.mark.parametrize(
+    ("request_", "error", "message"),
+    [
+        ({"generator": 0}, TypeError, "generator must be a torch.Generator, got int. Make one"),
+        ({"generator": np.random.default_rng()}, TypeError, "got Generator. Make one"),
+        ({"temperature": True}, TypeError, "temperature must be a number, got True of type bool"),
+        ({"temperature": "1"}, TypeError, "temperature must be a number, got '1' of type str"),
+        ({"temperature": np.float32(-1)}, ValueError, "temperature must be .* got -1.0"),
+        ({"temperature": float("nan")}, ValueError, "temperature must be finite .* got nan"),
+        ({"top_k": np.int64(0)}, ValueError, "top_k must be at least 1, got 0"),
+        ({"eos_id": np.int64(40)}, ValueError, "eos_id must be .* got 40"),
+        ({"max_new_tokens": True}, TypeError, "max_new_tokens must be an int, got True"),
+    ],
+)
+def test_a_request_that_cannot_be_is_refused(
+    request_: dict[str, Any], error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        model().generate(prompt(1, 3), **{"max_new_tokens": 2, **request_})
+
+
+def test_numbers_of_any_library_are_taken() -> None:
+    def say(*numbers: Any) -> list[list[int]]:
+        new, temperature, top_k, eos = numbers
+        generator = torch.Generator().manual_seed(0)
+        options = {"temperature": temperature, "top_k": top_k, "eos_id": eos}
+        drawn = model().generate(prompt(2, 3), new, generator=generator, **options)
+        return drawn.tolist()  # type: ignore[no-any-return]
+
+    want = say(5, 1.5, 4, 2)
+    assert say(np.int8(5), np.float32(1.5), np.int64(4), np.uint8(2)) == want
+    assert say(torch.tensor(5), Decimal("1.5"), torch.tensor(4), torch.tensor(2)) == want
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+@pytest.mark.parametrize("temperature", [5e-324, 1e-46, 1e-30, 1e-3])
+def test_a_tiny_temperature_draws_the_likeliest(dtype: torch.dtype, temperature: float) -> None:
+    logits = torch.tensor([[-torch.inf, 90.0, 88.0, -90.0], [-torch.inf, -7.0, -9.0, -5.0]])
+    assert choose(logits.to(dtype), temperature, None, None).tolist() == [[1], [3]]
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+def test_a_huge_temperature_draws_all_alike_but_what_is_never_chosen(dtype: torch.dtype) -> None:
+    logits = torch.tensor([[-torch.inf, 90.0, -90.0]]).to(dtype).expand(400, -1)
+    drawn = choose(logits, 1e308, None, torch.Generator().manual_seed(0)).flatten().bincount()
+    assert drawn[0] == 0 and (drawn[1:] > 150).all()
+
+
+def test_nothing_asked_and_no_rows_are_answered_with_as_much() -> None:
+    ids = prompt(2, 4)
+    assert torch.equal(model().generate(ids, 0), ids)
+    for mask in (None, torch.ones(0, 4).bool()):
+        assert model().generate(ids[:0], 3, attention_mask=mask).shape == (0, 7)
+
+
+def test_a_prompt_longer_than_a_learned_table_is_said_before_anything_is_read() -> None:
+    with pytest.raises(ValueError, match=r"17 prompt tokens .* need 17 .* max_seq_len = 16"):
+        model("learned").generate(prompt(1, 17), 1)
+    assert model("rope").generate(prompt(1, 17), 1).shape == (1, 18)
+
+
+def test_tables_that_have_grown_count_with_what_they_hold() -> None:
+    module = model("learned")
+    layer = module.input_embedding
+    layer.pos_embedding.embedding.weight = nn.Parameter(torch.randn(24, 32).double())
+    layer.token_embedding.embedding.weight = nn.Parameter(torch.randn(50, 32).double())
+    assert module.generate(prompt(1, 17) + 8, 8, eos_id=49).shape[0] == 1
+    with pytest.raises(ValueError, match="need 25 positions, more than max_seq_len = 24"):
+        module.generate(prompt(1, 17), 9)
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_each_part_keeps_the_mode_it_was_in(fails: bool) -> None:
+    module = model(dropout=0.5).train()
+    module.blocks[0].eval()  # frozen, while the rest trains
+    before = {name: part.training for name, part in module.named_modules()}
+    if fails:
+        with pytest.raises(IndexError, match="got 99"):
+            module.generate(torch.tensor([[BOS, 99]]), 2)
+    else:
+        module.generate(prompt(1, 3), 2, eos_id=EOS)
+    assert {name: part.training for name, part in module.named_modules()} == before
+    assert before["blocks.1"] and not before["blocks.0.dropout"]
