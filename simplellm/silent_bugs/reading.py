@@ -1,15 +1,16 @@
-"""Read the convention of sinusoids off their rows."""
+"""Read off a layer which convention it follows."""
 
 from __future__ import annotations
 
 import itertools
 import math
+from dataclasses import replace
 from typing import Literal, cast
 
 import torch
 from torch import Tensor
 
-from .variants import Convention
+from .variants import Convention, Maker, Subject
 
 Columns = Literal["interleaved", "halves"]
 
@@ -80,3 +81,67 @@ def _candidates(rows: Tensor) -> list[Convention]:
             if first >= 0 and (rows - says.formula(length, d_model)).abs().max() < 0.01 * amplitude:
                 found.append(says)
     return found
+
+
+def read_off(make: Maker) -> Convention:
+    """The convention that a layer follows, as far as its numbers say it."""
+    layer = make().eval()
+    learned = _has_a_table_for_positions(make)
+    unread = Convention(positions="learned" if learned else "not read", scale=None)
+    try:
+        rows = layer.position_rows(layer.max_seq_len)
+        scale = _tokens_are_scaled(layer)
+        moved_by = _moved_by(layer, rows)
+    except Exception:  # no sum, or it fails in a way that a promise will report
+        return unread
+    if learned or moved_by == "many numbers":
+        return Convention(positions="learned", scale=scale)
+    try:
+        wider = make(d_model=32).eval().position_rows(layer.max_seq_len)
+    except Exception:  # one width is what there is
+        wider = None
+    found = fit(rows, wider)
+    if found is None:
+        return Convention(positions="not recognised", scale=scale)
+    return replace(found, scale=scale, learned_scalar=moved_by == "one number")
+
+
+def _tokens_are_scaled(layer: Subject) -> bool:
+    ids = torch.arange(3, layer.vocab_size)[None, : layer.max_seq_len]
+    rows, table = layer.token_rows(ids), layer.token_table.detach()[ids]
+    return float(rows.norm() / table.norm()) > layer.d_model**0.25  # nearer to √d than to 1
+
+
+def _has_a_table_for_positions(make: Maker) -> bool:
+    """Whether something learned grows with the number of positions."""
+    short, long = (
+        [
+            parameter.shape
+            for parameter in make(max_seq_len=n).parameters()
+            if parameter.requires_grad
+        ]
+        for n in (64, 80)
+    )
+    return short != long
+
+
+def _moved_by(layer: Subject, rows: Tensor) -> Literal["", "one number", "many numbers"]:
+    """What position rows hang on, of all that is learned: seen by changing it."""
+    table, found = layer.token_table, ""
+    for parameter in layer.parameters():
+        if parameter is table or not parameter.requires_grad:
+            continue
+        kept = parameter.detach().clone()
+        with torch.no_grad():
+            parameter.add_(torch.rand_like(parameter) + 0.5)
+            change = (layer.position_rows(len(rows)) - rows).double()
+            parameter.copy_(kept)
+        beyond_a_bias = change - change.mean(dim=0)
+        if float(beyond_a_bias.abs().max()) < 1e-6:
+            continue
+        stretch = (change * rows).sum() / rows.double().pow(2).sum()
+        stretched = bool((change - stretch * rows).abs().max() < 1e-4 * change.abs().max())
+        if parameter.numel() > 1 or not stretched:
+            return "many numbers"
+        found = "one number"
+    return cast(Literal["", "one number"], found)
