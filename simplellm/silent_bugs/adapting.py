@@ -47,13 +47,13 @@ class Adapted:
 
     Attributes:
         make: Makes layers of it.
-        unset: The constructor's arguments that are left at their defaults.
+        unset: The constructor's arguments that are left at their defaults, and the defaults.
         knows_width: Whether the width reaches the constructor.
         by_build: Whether ``build=`` makes them, and nobody knows what it passes on.
     """
 
     make: Maker
-    unset: tuple[str, ...]
+    unset: dict[str, Any]
     knows_width: bool
     by_build: bool
 
@@ -87,7 +87,7 @@ def adapt(
                 "Write it into build."
             )
         names: dict[str, str] = {}
-        unset: tuple[str, ...] = ()
+        unset: dict[str, Any] = {}
     else:
         _check_sizes(arguments)
         parameters = inspect.signature(layer_class).parameters
@@ -96,11 +96,11 @@ def adapt(
             arguments = {**arguments, "batch_first": batch_first}
         names = _argument_names(layer_class, arguments)
         known = {*names.values(), *arguments}
-        unset = tuple(
-            name
+        unset = {
+            name: parameter.default
             for name, parameter in parameters.items()
             if name not in known and parameter.default is not inspect.Parameter.empty
-        )
+        }
 
     def inner(*sizes: Any) -> nn.Module:
         if build:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any
 
@@ -264,26 +264,38 @@ def _answers_alike(make: Maker, training: bool = False, dropout: float = 0.0) ->
 def _not_judged(adapted: Adapted, make: Maker) -> dict[str, str]:
     """The promises that cannot be measured fairly, and why."""
     reasons: dict[str, str] = {}
-    named = f" ({', '.join(adapted.unset)}?)" if adapted.unset else ""
-    way_out = f"{named}; set it with build="
+    numbers = {
+        name: value
+        for name, value in adapted.unset.items()
+        if isinstance(value, (int, float)) and not isinstance(value, bool)
+    }
+    length = _perhaps(name for name, value in numbers.items() if value > 1)
+    share = _perhaps(name for name, value in numbers.items() if 0 <= value < 1)
     if too_short := _too_short(make):
-        why = f"{too_short}, for its length is fixed{way_out}"
+        why = f"{too_short}, for its length is fixed{length}; set it with build="
         reasons |= dict.fromkeys(("distinct", "formula", "low precision"), why)
     if _length_is_fixed(make):
-        reasons["after the last"] = f"its length is fixed inside{way_out}"
+        reasons["after the last"] = f"its length is fixed inside{length}; set it with build="
     if _answers_alike(make):
-        if random := not _answers_alike(make, training=True):
-            why = f"it is random in training though dropout = 0 was asked{way_out}"
-            reasons |= dict.fromkeys(("gradient", "training"), why)
+        random = not _answers_alike(make, training=True)
         acts = not _answers_alike(make, training=True, dropout=0.25)
-        if not make.takes_dropout and (random or adapted.unset):
-            reasons["dropout"] = f"no argument is known for its dropout{way_out}"
+        if random:
+            why = f"it is random in training though dropout = 0 was asked{share}"
+            reasons |= dict.fromkeys(("gradient", "training"), f"{why}; set it with build=")
+        if not make.takes_dropout and (random or share):
+            reasons["dropout"] = f"no argument is known for its dropout{share}; set it with build="
         elif adapted.by_build and (random or not acts):
             reasons["dropout"] = "build= sets no dropout; if the class has one, pass it on"
     learned = [p.numel() for p in make(max_seq_len=24).parameters() if p.requires_grad]
     if make.says.positions == "learned" and sum(n >= 24 * 16 for n in learned) < 2:
         reasons["training"] = "its rows share learned numbers and cannot move one by one"
     return reasons
+
+
+def _perhaps(names: Iterable[str]) -> str:
+    """Arguments that may be the one that was looked for."""
+    listed = ", ".join(names)
+    return f" ({listed}?)" if listed else ""
 
 
 def _too_short(make: Maker) -> str:

@@ -150,7 +150,7 @@ def token_scale(make: Maker) -> Measured:
     worst, shown = 0.0, 1.0
     for d_model in (16, 36):
         layer = make(d_model=d_model)
-        ids = layer.ids(4, 10)
+        ids = layer.ids(1, 40)  # one sentence: that neighbours mix is another promise
         given = layer.token_rows(ids)
         wanted = make.says.factor(d_model) * layer.token_table.detach()[ids]
         off = _largest(given - wanted) / _largest(wanted)
