@@ -143,6 +143,9 @@ def test_what_is_no_class_is_refused_with_the_way_out() -> None:
         bench(lambda length, dim: sinusoids(length, dim))
     with pytest.raises(TypeError, match="wants a class, got a str"):
         bench("Adds")
+    for name in ("build", "call", "says"):
+        with pytest.raises(TypeError, match=f"{name} = 3 must be a"):
+            bench(Adds, **{name: 3})
     assert bench(functools.partial(Adds, max_len=600)).says == PLAIN
 
 
@@ -187,7 +190,7 @@ def test_an_end_that_nobody_sets_is_not_judged(layer_class, by_build: bool) -> N
     assert report.says == Convention(positions="learned" if learned else "sinusoidal", scale=False)
     assert report.broken == report.crashed == ()
     assert set(report.not_judged) == {"after the last"} | ({"dropout"} if by_build else set())
-    assert "fixed inside; set it with build=" in report.findings["after the last"].why
+    assert "does not reach it; pass it on with build=" in report.findings["after the last"].why
 
 
 def test_rows_without_an_end_are_judged() -> None:
@@ -404,6 +407,34 @@ def test_rows_that_are_learned_in_another_way_are_no_computed_rows_that_move(kin
 # ---- habits
 
 
+def test_a_learned_vector_for_all_positions_is_no_computed_row_that_moves() -> None:
+    class Biased(Adds):
+        def __init__(self, d_model: int, max_len: int) -> None:
+            super().__init__(d_model, max_len)
+            self.bias = nn.Parameter(torch.randn(d_model))
+
+        def forward(self, x: Tensor, start: int = 0) -> Tensor:
+            return super().forward(x, start) + self.bias
+
+    report = bench(Biased)
+    assert report.broken == () and "training" in report.not_judged
+    assert "learned vector" in report.findings["training"].why
+
+
+def test_rows_behind_a_learned_zero_are_told_from_a_learned_table() -> None:
+    class Closed(Adds):
+        def __init__(self, d_model: int, max_len: int) -> None:
+            super().__init__(d_model, max_len)
+            self.gate = nn.Parameter(torch.zeros(()))
+
+        def forward(self, x: Tensor, start: int = 0) -> Tensor:
+            return x + self.gate * super().forward(torch.zeros_like(x), start)
+
+    report = bench(Closed)
+    assert report.says == Convention(positions="not recognised", scale=False, learned_scalar=True)
+    assert report.broken == ("distinct",)
+
+
 def test_a_buffer_in_bfloat16_breaks_the_formula_and_nothing_else() -> None:
     class Rounded(Adds):
         def __init__(self, d_model: int, max_len: int) -> None:
@@ -433,6 +464,26 @@ def test_writing_into_the_input_is_said_and_spoils_no_verdict() -> None:
         assert "it changes its input in place" in report.notes
         assert {"own sentence", "steady", "distinct"} <= set(report.kept)
     assert bench(InPlace).broken == () and bench(Adds).notes == ()
+
+
+def test_a_module_that_adds_its_whole_table_is_told_what_to_change() -> None:
+    class Entire(Adds):
+        def forward(self, x: Tensor, start: int = 0) -> Tensor:
+            return x + self.pe
+
+    report = bench(Entire)
+    assert "the whole length, and no fewer: cut its table" in repr(report)
+    assert report.crashed == ("shapes",) and report.kept == report.broken == ()
+
+
+def test_chance_in_evaluation_is_one_fault_and_not_five() -> None:
+    class Noisy(Adds):
+        def forward(self, x: Tensor, start: int = 0) -> Tensor:
+            return nn.functional.dropout(super().forward(x, start), 0.1)
+
+    report = bench(Noisy)
+    assert report.broken == ("steady",)
+    assert {"own sentence", "checkpoint", "no sharing"} <= set(report.not_judged)
 
 
 def test_nothing_is_read_off_a_module_that_counts_its_calls() -> None:

@@ -13,9 +13,12 @@ from torch import Tensor, nn
 from ..printing import prints_anywhere
 from .adapting import HOW_TO_BUILD, Adapted, Build, Vectors, adapt, same, watched
 from .promises import LONG, PROMISES, SHAPES, Measured, Promise
-from .reading import read_off
+from .reading import moved_by, read_off
 from .variants import Call, Convention, Maker, NotApplicableError, NotReadError
 
+# What compares two answers: it says nothing of a layer that never answers twice alike.
+COMPARED = ("own sentence", "formula", "token scale", "checkpoint", "chunks", "after the last",
+    "no sharing", "low precision")  # fmt: skip
 FAR = 20_000  # past the tables of nearly all classes that set their length themselves
 
 
@@ -153,6 +156,11 @@ def bench(
         )
     if not callable(layer_class):
         raise TypeError(f"bench wants a class, got a {type(layer_class).__name__}.")
+    for name, value in (("build", build), ("call", call)):
+        if value is not None and not callable(value):
+            raise TypeError(f"{name} = {value!r} must be a function, or be left out.")
+    if not isinstance(says, Convention | None):
+        raise TypeError(f"says = {says!r} must be a Convention, or be left out.")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         adapted = adapt(layer_class, batch_first, build, call, arguments)
@@ -180,9 +188,10 @@ def bench(
         findings = {}
         for promise in (SHAPES, *PROMISES.values()):
             finding = _finding(promise, make)
-            measured = finding.verdict in ("kept", "broken") and promise is not SHAPES
-            if trouble and measured:
+            if trouble and promise is not SHAPES and finding.verdict != "not applicable":
                 finding = Finding(promise, "not judged", None, "its output cannot be used")
+            if restless and promise.name in COMPARED and finding.verdict == "broken":
+                finding = Finding(promise, "not judged", None, "asked again, it answers otherwise")
             # "It has no dropout", "it has no start": that is what could not be seen.
             applies = finding.verdict != "not applicable" or promise.name in ("chunks", "dropout")
             if promise.name in reasons and applies:
@@ -210,8 +219,13 @@ def _trouble(make: Maker, batch_first: bool, name: str) -> str:
             other = layer(ids % 40 + 5)
     except Exception as error:
         message = str(error).partition("\n")[0]
-        more = "; say how it is called: call=lambda module, x, start: module(x, …)"
-        more = more if isinstance(error, TypeError) else ""
+        more = ""
+        if isinstance(error, TypeError):
+            more = "; say how it is called: call=lambda module, x, start: module(x, …)"
+        elif _runs(make, 64):
+            more = (
+                "; it takes 64 tokens, the whole length, and no fewer: cut its table to its input"
+            )
         return f"its forward raises {type(error).__name__}: {message}{more}"
     if not isinstance(out, Tensor):
         return (
@@ -229,6 +243,15 @@ def _trouble(make: Maker, batch_first: bool, name: str) -> str:
     if shape != (2, 5, 16):
         return f"for (2, 5) ids it returns {shape}, not (2, 5, 16)"
     return ""
+
+
+def _runs(make: Maker, length: int) -> bool:
+    try:
+        layer = make(max_seq_len=length).eval()
+        layer(layer.ids(2, length))
+    except Exception:
+        return False
+    return True
 
 
 def _part(out: Any) -> str:
@@ -275,7 +298,8 @@ def _not_judged(adapted: Adapted, make: Maker) -> dict[str, str]:
         why = f"{too_short}, for its length is fixed{length}; set it with build="
         reasons |= dict.fromkeys(("distinct", "formula", "low precision"), why)
     if _length_is_fixed(make):
-        reasons["after the last"] = f"its length is fixed inside{length}; set it with build="
+        why = f"the length asked for does not reach it{length}; pass it on with build="
+        reasons["after the last"] = why
     if _answers_alike(make):
         random = not _answers_alike(make, training=True)
         acts = not _answers_alike(make, training=True, dropout=0.25)
@@ -286,6 +310,8 @@ def _not_judged(adapted: Adapted, make: Maker) -> dict[str, str]:
             reasons["dropout"] = f"no argument is known for its dropout{share}; set it with build="
         elif adapted.by_build and (random or not acts):
             reasons["dropout"] = "build= sets no dropout; if the class has one, pass it on"
+    if make.says.positions != "learned" and "bias" in moved_by(make()):
+        reasons["training"] = "a learned vector is added to every row"
     learned = [p.numel() for p in make(max_seq_len=24).parameters() if p.requires_grad]
     if make.says.positions == "learned" and sum(n >= 24 * 16 for n in learned) < 2:
         reasons["training"] = "its rows share learned numbers and cannot move one by one"

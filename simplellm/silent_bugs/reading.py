@@ -10,7 +10,7 @@ from typing import Literal, cast
 import torch
 from torch import Tensor
 
-from .variants import Convention, Maker, Subject
+from .variants import Convention, Maker, NotApplicableError, Subject
 
 Columns = Literal["interleaved", "halves"]
 
@@ -91,19 +91,17 @@ def read_off(make: Maker) -> Convention:
     try:
         rows = layer.position_rows(layer.max_seq_len)
         scale = _tokens_are_scaled(layer)
-        moved_by = _moved_by(layer, rows)
+        moved = moved_by(layer)
     except Exception:  # no sum, or it fails in a way that a promise will report
         return unread
-    if learned or moved_by == "many numbers":
+    if learned or "rows" in moved:
         return Convention(positions="learned", scale=scale)
     try:
         wider = make(d_model=32).eval().position_rows(layer.max_seq_len)
     except Exception:  # one width is what there is
         wider = None
-    found = fit(rows, wider)
-    if found is None:
-        return Convention(positions="not recognised", scale=scale)
-    return replace(found, scale=scale, learned_scalar=moved_by == "one number")
+    found = fit(rows, wider) or Convention(positions="not recognised")
+    return replace(found, scale=scale, learned_scalar="scalar" in moved)
 
 
 def _tokens_are_scaled(layer: Subject) -> bool:
@@ -125,23 +123,34 @@ def _has_a_table_for_positions(make: Maker) -> bool:
     return short != long
 
 
-def _moved_by(layer: Subject, rows: Tensor) -> Literal["", "one number", "many numbers"]:
-    """What position rows hang on, of all that is learned: seen by changing it."""
-    table, found = layer.token_table, ""
-    for parameter in layer.parameters():
-        if parameter is table or not parameter.requires_grad:
-            continue
-        kept = parameter.detach().clone()
-        with torch.no_grad():
-            parameter.add_(torch.rand_like(parameter) + 0.5)
-            change = (layer.position_rows(len(rows)) - rows).double()
-            parameter.copy_(kept)
-        beyond_a_bias = change - change.mean(dim=0)
-        if float(beyond_a_bias.abs().max()) < 1e-6:
-            continue
-        stretch = (change * rows).sum() / rows.double().pow(2).sum()
-        stretched = bool((change - stretch * rows).abs().max() < 1e-4 * change.abs().max())
-        if parameter.numel() > 1 or not stretched:
-            return "many numbers"
-        found = "one number"
-    return cast(Literal["", "one number"], found)
+def moved_by(layer: Subject) -> set[str]:
+    """What learned numbers do to position rows, seen by changing them, one parameter at a time.
+
+    A ``"scalar"`` multiplies all rows, a ``"bias"`` is added to each of them, and ``"rows"`` change
+    in some other way. It is empty where rows are computed, or are no part of a sum.
+    """
+    found: set[str] = set()
+    try:
+        table, rows = layer.token_table, layer.position_rows(layer.max_seq_len).double()
+        for parameter in layer.parameters():
+            if parameter is table or not parameter.requires_grad:
+                continue
+            kept = parameter.detach().clone()
+            with torch.no_grad():
+                parameter.add_(torch.rand_like(parameter) + 0.5)
+                change = layer.position_rows(len(rows)).double() - rows
+                parameter.copy_(kept)
+            largest = float(change.abs().max())
+            if largest < 1e-6:
+                continue
+            size = rows.pow(2).sum()
+            stretched = rows * ((change * rows).sum() / size) if size else change
+            if (change - change.mean(dim=0)).abs().max() < 1e-4 * largest:
+                found.add("bias")
+            elif parameter.numel() == 1 and (change - stretched).abs().max() < 1e-4 * largest:
+                found.add("scalar")
+            else:
+                found.add("rows")
+    except NotApplicableError:
+        pass
+    return found

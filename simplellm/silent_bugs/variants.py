@@ -104,7 +104,8 @@ class Convention:
         )
         if self.positions != "sinusoidal":
             positions = "learned positions" if self.positions == "learned" else self.positions
-            return ", ".join([positions, *tokens])
+            number = ["times a learned number"] * self.learned_scalar
+            return ", ".join([positions, *number, *tokens])
         one, two = ("cosines", "sines") if self.cosines_first else ("sines", "cosines")
         halves, order = f"{one} then {two}", ", cosines first" if self.cosines_first else ""
         said = ["sinusoidal", halves if self.columns == "halves" else f"interleaved{order}"]
