@@ -222,6 +222,9 @@ def _trouble(make: Maker, batch_first: bool, name: str) -> str:
         more = ""
         if isinstance(error, TypeError):
             more = "; say how it is called: call=lambda module, x, start: module(x, …)"
+        elif _takes_channels_first(make):
+            turned = "module(x.transpose(1, 2)).transpose(1, 2)"
+            return f"it takes (batch, d_model, seq_len): try call=lambda module, x, start: {turned}"
         elif _runs(make, 64):
             more = (
                 "; it takes 64 tokens, the whole length, and no fewer: cut its table to its input"
@@ -252,6 +255,17 @@ def _runs(make: Maker, length: int) -> bool:
     except Exception:
         return False
     return True
+
+
+def _takes_channels_first(make: Maker) -> bool:
+    layer = make().eval()
+    if not isinstance(layer.inner, Vectors):
+        return False
+    x = layer.inner.embedding(layer.ids(2, 5)).transpose(1, 2)
+    try:
+        return layer.inner.behind(x).shape == x.shape
+    except Exception:
+        return False
 
 
 def _part(out: Any) -> str:

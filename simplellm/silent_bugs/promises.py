@@ -134,7 +134,7 @@ def distinct(make: Maker) -> Measured:
     rows = layer(torch.full((1, LONG), 7))[0].detach().double()
     distances = torch.cdist(rows, rows, compute_mode="donot_use_mm_for_euclid_dist")
     distances.fill_diagonal_(math.inf)
-    lost = int((distances.min(dim=1).values < 1e-4).sum())
+    lost = int((distances.min(dim=1).values < 1e-4 * min(1.0, make.says.amplitude)).sum())
     return Measured(lost, f"of {LONG} positions share their row with another")
 
 
@@ -142,7 +142,8 @@ def formula(make: Maker) -> Measured:
     """Position rows against the formula the layer says it follows."""
     expected = make.says.formula(LONG, 16)
     rows = make(max_seq_len=LONG).position_rows(LONG)
-    return Measured(_largest(rows - expected), "largest difference from the formula")
+    off = _largest(rows - expected) / make.says.amplitude
+    return Measured(off, "largest difference from the formula")
 
 
 def token_scale(make: Maker) -> Measured:
@@ -291,8 +292,9 @@ def low_precision(make: Maker) -> Measured:
     if make.says.positions == "learned":
         return Measured(0.0, "returns bfloat16")
     expected = make.says.formula(LONG, 16)
-    rows = layer.position_rows(LONG)
-    return Measured(_largest(rows.double() - expected), "largest difference from the formula")
+    size = 2.0 ** math.ceil(math.log2(make.says.amplitude))  # rounding goes by powers of two
+    off = _largest(layer.position_rows(LONG).double() - expected) / size
+    return Measured(off, "largest difference from the formula")
 
 
 SHAPES = Promise("shapes", "The output has the shape, the dtype and finite numbers.", shapes, 0)

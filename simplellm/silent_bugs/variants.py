@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal
+from typing import Literal, get_args, get_type_hints
 
 import torch
 from torch import Tensor, nn
@@ -54,6 +54,9 @@ class Convention:
         amplitude: What all rows are multiplied by, at width 16.
         learned_scalar: Whether a learned number multiplies the rows.
 
+    Raises:
+        ValueError: If there is no such convention.
+
     Example:
         >>> Convention(columns="halves")
         sinusoidal, sines then cosines, base 10000, tokens × √d
@@ -68,6 +71,16 @@ class Convention:
     cosines_first: bool = False
     amplitude: float = 1.0
     learned_scalar: bool = False
+
+    def __post_init__(self) -> None:
+        for field in ("positions", "columns", "frequencies"):
+            known = get_args(get_type_hints(Convention)[field])
+            if getattr(self, field) not in known:
+                raise ValueError(f"{field} = {getattr(self, field)!r} is none of {known}.")
+        for field in ("base", "amplitude"):
+            value = getattr(self, field)
+            if not 0 < value < math.inf:
+                raise ValueError(f"{field} = {value!r} must be a number greater than 0.")
 
     def factor(self, d_model: int) -> float:
         """What token rows are multiplied by.
