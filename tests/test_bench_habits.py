@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from simplellm.silent_bugs import Convention, bench
-from tests.test_bench_classes import PLAIN, Adds, Factorised, sinusoids
+from tests.bench_fakes import PLAIN, Adds, Factorised, sinusoids
 
 # ---- what is learned
 

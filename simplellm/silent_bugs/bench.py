@@ -46,7 +46,7 @@ class BenchReport:
 
     Attributes:
         name: The class.
-        says: The convention it was held to.
+        says: The convention it was held to, ``"not read"`` or ``"not recognised"`` included.
         stated: Whether you gave that convention; otherwise it was read off the layer.
         findings: One for each promise, by name.
         notes: What went wrong or was left alone, and what to do about it.
@@ -120,9 +120,8 @@ def bench(
 
     Args:
         layer_class: The class, or a function that returns a module.
-        says: The convention it is held to. Left at None it is read off the layer, as well as that
-            can be done: sinusoids are recognised, and anything that is none of the known ones is
-            held to the paper's.
+        says: The convention it is held to. Left at None it is read off the layer. Sinusoids that
+            :class:`Convention` can say are recognised; of any others the formula is not judged.
         batch_first: Whether it wants ``(batch, seq_len)``; otherwise ``(seq_len, batch)``.
         build: ``build(vocab_size, d_model, max_seq_len, dropout)``, for a constructor that cannot
             be understood by its names. What it makes is given ids if it holds something for each
