@@ -68,7 +68,7 @@ LIBRARIES = {
         {"factor": -1.0, "halves": True},
         {"amplitude": 0.25, "columns": "halves"},
     ),
-    "pytorch-forecasting's doubled exponents": ({"over": "d/4"}, {"frequencies": "doubled"}),
+    "exponents doubled, as in the mutant": ({"over": "d/4"}, {"frequencies": "doubled"}),
     "espnet ScaledPositionalEncoding": ({}, {"learned_scalar": True}),
 }
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import inspect
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any
 
@@ -12,30 +11,15 @@ import torch
 from torch import Tensor, nn
 
 from ..printing import prints_anywhere
-from .promises import PROMISES, SHAPES, Measured, Promise
-from .reading import fit
-from .variants import Call, Convention, Maker, NotApplicableError, Subject
+from .adapting import HOW_TO_BUILD, Adapted, Build, Vectors, adapt, same, watched
+from .promises import LONG, PROMISES, SHAPES, Measured, Promise
+from .reading import moved_by, read_off
+from .variants import Call, Convention, Maker, NotApplicableError, NotReadError
 
-# What other people call it. The first name that a constructor has is taken.
-ARGUMENTS = {
-    "vocab_size": ("vocab_size", "num_embeddings", "n_vocab", "vocab", "ntoken", "num_tokens",
-        "num_embed"),
-    "d_model": (
-        "d_model", "embedding_dim", "embed_dim", "hidden_size", "n_embd", "emb_size", "dim",
-        "size", "channels", "num_hiddens", "input_dim", "input_size", "width", "model_dim",
-        "embedding_size", "encoding_dim", "out_channels",
-    ),
-    "max_seq_len": (
-        "max_seq_len", "max_len", "maxlen", "max_position_embeddings", "block_size",
-        "context_length", "n_positions", "max_length", "seq_len",
-        "num_positions", "max_seq_length", "max_sequence_length", "seq_length", "length",
-        "max_tokens",
-    ),
-    "dropout": ("dropout", "dropout_prob", "hidden_dropout_prob", "drop_rate", "dropout_rate",
-        "dropout_p", "p"),
-}  # fmt: skip
-STARTS = ("start", "offset", "start_pos", "past_length", "past_key_values_length")
-POSITIONS = ("positions", "position_ids")
+# What compares two answers: it says nothing of a layer that never answers twice alike.
+COMPARED = ("own sentence", "formula", "token scale", "checkpoint", "chunks", "after the last",
+    "no sharing", "low precision")  # fmt: skip
+FAR = 20_000  # past the tables of nearly all classes that set their length themselves
 
 
 @dataclass(frozen=True)
@@ -62,7 +46,7 @@ class BenchReport:
 
     Attributes:
         name: The class.
-        says: The convention it was held to.
+        says: The convention it was held to, ``"not read"`` or ``"not recognised"`` included.
         stated: Whether you gave that convention; otherwise it was read off the layer.
         findings: One for each promise, by name.
         notes: What went wrong or was left alone, and what to do about it.
@@ -103,10 +87,10 @@ class BenchReport:
         return self._with("crashed")
 
     def __repr__(self) -> str:
-        lines = [
-            f"{self.name}, {'held to' if self.stated else 'read as'}: {self.says}",
-            *self.notes,
-        ]
+        lines = [f"{self.name}, {'held to' if self.stated else 'read as'}: {self.says}"]
+        if not self.stated and self.says.positions == "not read":
+            lines = [f"{self.name}: its convention was not read"]
+        lines += self.notes
         width = max(map(len, self.findings))
         for name, finding in self.findings.items():
             lines.append(f"{name:{width}}  {finding.verdict:14}  {finding.why}".rstrip())
@@ -124,7 +108,7 @@ def bench(
     *,
     says: Convention | None = None,
     batch_first: bool = True,
-    build: Callable[[int, int, int, float], nn.Module] | None = None,
+    build: Build | None = None,
     call: Call | None = None,
     **arguments: Any,
 ) -> BenchReport:
@@ -136,24 +120,24 @@ def bench(
 
     Args:
         layer_class: The class, or a function that returns a module.
-        says: The convention it is held to. Left at None it is read off the layer, as well as that
-            can be done: sinusoids are recognised, and anything that is none of the known ones is
-            held to the paper's.
+        says: The convention it is held to. Left at None it is read off the layer. Sinusoids that
+            :class:`Convention` can say are recognised; of any others the formula is not judged.
         batch_first: Whether it wants ``(batch, seq_len)``; otherwise ``(seq_len, batch)``.
         build: ``build(vocab_size, d_model, max_seq_len, dropout)``, for a constructor that cannot
-            be understood by its names. What it makes is given ids, or vectors if it
-            has no token table.
+            be understood by its names. What it makes is given ids if it holds something for each
+            id or answers to ids, and otherwise vectors.
         call: ``call(module, ids_or_vectors, start)``, for a forward that wants to be called in
             another way.
-        arguments: Further arguments for the constructor.
+        arguments: Further arguments for the constructor. A constructor's own ``batch_first`` gets
+            the bench's.
 
     Returns:
         A :class:`BenchReport`, which prints itself as a table.
 
     Raises:
-        ValueError: If a size given is not positive.
-        TypeError: If it is given a module in place of a class, or the constructor
-            needs an argument that nobody gives; names it.
+        ValueError: If a size given is not positive, or the constructor raises.
+        TypeError: If it is given a module in place of a class, a size that is no whole number, or
+            the constructor needs arguments that nobody gives; names them.
 
     Example:
         >>> from simplellm import PositionalEncoding
@@ -167,106 +151,245 @@ def bench(
         raise TypeError(
             "bench builds layers of several sizes: give it the class "
             f"{type(layer_class).__name__}, not one layer, or say how to build one: "
-            "build=lambda vocab_size, d_model, "
-            "max_seq_len, dropout: …"
+            f"{HOW_TO_BUILD}…"
         )
-    for name, value in arguments.items():
-        size = any(name in ARGUMENTS[kind] for kind in ("vocab_size", "d_model", "max_seq_len"))
-        if size and isinstance(value, int) and value < 1:
-            raise ValueError(f"{name} = {value} is no size: it must be at least 1. Leave it out.")
-    make = _maker(layer_class, batch_first, build, call, arguments)
+    if not callable(layer_class):
+        raise TypeError(f"bench wants a class, got a {type(layer_class).__name__}.")
+    for name, value in (("build", build), ("call", call)):
+        if value is not None and not callable(value):
+            raise TypeError(f"{name} = {value!r} must be a function, or be left out.")
+    if not isinstance(says, Convention | None):
+        raise TypeError(f"says = {says!r} must be a Convention, or be left out.")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        trouble = _trouble(make)
+        adapted = adapt(layer_class, batch_first, build, call, arguments)
+        make = adapted.make
+        trouble = _trouble(make, batch_first, getattr(layer_class, "__name__", "…"))
+        notes = [trouble] if trouble else _habits(make)
+        restless = not trouble and not _answers_alike(make)
+        if restless:
+            notes.append("asked again, it answers otherwise")
+        if trouble and not adapted.knows_width:
+            notes.append(f"no argument is known for its width: {HOW_TO_BUILD}…")
+        if adapted.unset:
+            notes.append(
+                f"left at their defaults: {', '.join(adapted.unset)}; pass them by name, or build="
+            )
         held_to = says
         if held_to is None:
-            held_to = Convention(positions="not read") if trouble else _read_off(make)
+            unread = Convention(positions="not read", scale=None)
+            held_to = unread if trouble or restless else read_off(make)
         make = replace(make, says=held_to)
-        unset = _unset(layer_class, arguments) if build is None else ()
-        reasons = _not_judged(make, unset, bool(call))
+        reasons = {} if trouble else _not_judged(adapted, make)
+        if call and not trouble and not _makes_use_of_start(make):
+            make = replace(make, takes_start=False)
+            reasons["chunks"] = "call= makes no use of start; if the module has one, pass it on"
         findings = {}
         for promise in (SHAPES, *PROMISES.values()):
             finding = _finding(promise, make)
-            if promise.name in reasons and finding.verdict != "crashed":
-                finding = Finding(promise, "not judged", None, reasons[promise.name])
-            of_the_rest = finding.verdict == "broken" and promise is not SHAPES
-            if trouble and (finding.verdict == "kept" or of_the_rest):
+            if trouble and promise is not SHAPES and finding.verdict != "not applicable":
                 finding = Finding(promise, "not judged", None, "its output cannot be used")
+            if restless and promise.name in COMPARED and finding.verdict == "broken":
+                finding = Finding(promise, "not judged", None, "asked again, it answers otherwise")
+            # "It has no dropout", "it has no start": that is what could not be seen.
+            applies = finding.verdict != "not applicable" or promise.name in ("chunks", "dropout")
+            if promise.name in reasons and applies:
+                finding = Finding(promise, "not judged", None, reasons[promise.name])
             findings[promise.name] = finding
-        notes = [trouble] if trouble else []
-        if unset:
-            notes.append(
-                f"left at their defaults: {', '.join(unset)}; pass them by name, or build="
-            )
-        if not trouble and batch_first and findings["own sentence"].verdict == "broken":
-            other = _maker(layer_class, False, build, call, arguments)
+        if not trouble and findings["own sentence"].verdict == "broken":
+            other = adapt(layer_class, not batch_first, build, call, arguments).make
             if _finding(PROMISES["own sentence"], other).verdict == "kept":
-                notes.append("it takes the first axis for the positions: try batch_first=False")
+                axis = "first" if batch_first else "second"
+                notes.append(
+                    f"it takes the {axis} axis for the positions: try batch_first={not batch_first}"
+                )
     name = getattr(layer_class, "__name__", type(layer_class).__name__)
     return BenchReport(name, held_to, says is not None, findings, tuple(notes))
 
 
-def _trouble(make: Maker) -> str:
+def _trouble(make: Maker, batch_first: bool, name: str) -> str:
     """Why the output of a layer cannot be used, and what to do about it; empty if it can."""
     try:
         layer = make().eval()
+        ids = layer.ids(2, 5)
         with torch.no_grad():
-            out = layer(layer.ids(2, 5))
+            out = layer(ids)
+            out = out.clone() if isinstance(out, Tensor) else out
+            other = layer(ids % 40 + 5)
     except Exception as error:
         message = str(error).partition("\n")[0]
-        return f"its forward raises {type(error).__name__}: {message}"
+        more = ""
+        if isinstance(error, TypeError):
+            more = "; say how it is called: call=lambda module, x, start: module(x, …)"
+        elif _takes_channels_first(make):
+            turned = "module(x.transpose(1, 2)).transpose(1, 2)"
+            return f"it takes (batch, d_model, seq_len): try call=lambda module, x, start: {turned}"
+        elif _runs(make, 64):
+            more = (
+                "; it takes 64 tokens, the whole length, and no fewer: cut its table to its input"
+            )
+        return f"its forward raises {type(error).__name__}: {message}{more}"
     if not isinstance(out, Tensor):
-        get = "[0]"
-        if isinstance(out, dict):
-            get = f"[{next(iter(out), '…')!r}]"
-        elif is_dataclass(out) and fields(out):
-            get = f".{fields(out)[0].name}"
-        kind = type(out).__name__
-        return f"its forward returns a {kind}: try call=lambda module, x, start: module(x){get}"
-    if tuple(out.shape) in ((5, 16), (1, 5, 16)):
-        return "it returns rows alone: try call=lambda module, x, start: x + module(x)"
-    if tuple(out.shape) != (2, 5, 16):
-        return f"for (2, 5) ids it returns {tuple(out.shape)}, not (2, 5, 16)"
+        return (
+            f"its forward returns a {type(out).__name__}: "
+            f"try call=lambda module, x, start: module(x){_part(out)}"
+        )
+    shape = tuple(out.shape)
+    if shape in ((5, 16), (1, 5, 16)) or (shape == (2, 5, 16) and torch.equal(out, other)):
+        hint = "call=lambda module, x, start: x + module(x)"
+        if shape == (5, 16) and not batch_first:
+            hint += "[:, None]"
+        if not isinstance(layer.inner, Vectors):
+            hint = f"{HOW_TO_BUILD}{name}(…), {hint}"
+        return f"it returns rows alone: try {hint}"
+    if shape != (2, 5, 16):
+        return f"for (2, 5) ids it returns {shape}, not (2, 5, 16)"
     return ""
 
 
-def _not_judged(make: Maker, unset: tuple[str, ...], own_call: bool) -> dict[str, str]:
-    """The promises that cannot be measured fairly, and why."""
-    reasons = {}
-    named = f" ({', '.join(unset)}?)" if unset else ""
-    if unset and not make.takes_length:
-        reasons["after the last"] = f"no argument is known for its length{named}"
+def _runs(make: Maker, length: int) -> bool:
     try:
-        layer = make()
-        ids = layer.ids(2, 40)
-        if unset and not make.takes_dropout:
-            reasons["dropout"] = f"no argument is known for its dropout{named}"
-            if not torch.equal(layer(ids), layer(ids)):
-                for name in ("gradient", "training"):
-                    reasons[name] = f"it is random in training, from an argument unknown{named}"
-        layer.eval()
-        if own_call and make.takes_start and torch.equal(layer(ids, start=3), layer(ids)):
-            reasons["chunks"] = "call= makes no use of start"
-            reasons.setdefault("after the last", "call= makes no use of start")
-    except Exception:  # a promise will report it
-        pass
+        layer = make(max_seq_len=length).eval()
+        layer(layer.ids(2, length))
+    except Exception:
+        return False
+    return True
+
+
+def _takes_channels_first(make: Maker) -> bool:
+    layer = make().eval()
+    if not isinstance(layer.inner, Vectors):
+        return False
+    x = layer.inner.embedding(layer.ids(2, 5)).transpose(1, 2)
+    try:
+        return layer.inner.behind(x).shape == x.shape
+    except Exception:
+        return False
+
+
+def _part(out: Any) -> str:
+    """How to get at the vectors in an output of several parts."""
+    if isinstance(out, dict):
+        parts = {f"[{key!r}]": value for key, value in out.items()}
+    elif is_dataclass(out):
+        parts = {f".{field.name}": getattr(out, field.name) for field in fields(out)}
+    else:
+        parts = (
+            {f"[{i}]": out[i] for i in range(len(out))} if isinstance(out, (tuple, list)) else {}
+        )
+    vectors = (key for key, v in parts.items() if isinstance(v, Tensor) and v.numel() == 2 * 5 * 16)
+    return next(vectors, next(iter(parts), "…"))
+
+
+def _habits(make: Maker) -> list[str]:
+    """What a caller should know and no promise says."""
+    layer = make().eval()
+    _, changed = watched(layer, layer.ids(2, 5))
+    return ["it changes its input in place"] if changed else []
+
+
+def _answers_alike(make: Maker, training: bool = False, dropout: float = 0.0) -> bool:
+    """Whether the same question gets the same answer."""
+    layer = make(dropout=dropout).train(training)
+    ids = layer.ids(64, 5)
+    with torch.no_grad():
+        first = layer(ids).clone()
+        return torch.equal(layer(ids), first)
+
+
+def _not_judged(adapted: Adapted, make: Maker) -> dict[str, str]:
+    """The promises that cannot be measured fairly, and why."""
+    reasons: dict[str, str] = {}
+    numbers = {
+        name: value
+        for name, value in adapted.unset.items()
+        if isinstance(value, (int, float)) and not isinstance(value, bool)
+    }
+    length = _perhaps(name for name, value in numbers.items() if value > 1)
+    share = _perhaps(name for name, value in numbers.items() if 0 <= value < 1)
+    if too_short := _too_short(make):
+        why = f"{too_short}, for its length is fixed{length}; set it with build="
+        reasons |= dict.fromkeys(("distinct", "formula", "low precision"), why)
+    if _length_is_fixed(make):
+        why = f"the length asked for does not reach it{length}; pass it on with build="
+        reasons["after the last"] = why
+    if _answers_alike(make):
+        random = not _answers_alike(make, training=True)
+        acts = not _answers_alike(make, training=True, dropout=0.25)
+        if random:
+            why = f"it is random in training though dropout = 0 was asked{share}"
+            reasons |= dict.fromkeys(("gradient", "training"), f"{why}; set it with build=")
+        if not make.takes_dropout and (random or share):
+            reasons["dropout"] = f"no argument is known for its dropout{share}; set it with build="
+        elif adapted.by_build and (random or not acts):
+            reasons["dropout"] = "build= sets no dropout; if the class has one, pass it on"
+    if make.says.positions != "learned" and "bias" in moved_by(make()):
+        reasons["training"] = "a learned vector is added to every row"
+    learned = [p.numel() for p in make(max_seq_len=24).parameters() if p.requires_grad]
+    if make.says.positions == "learned" and sum(n >= 24 * 16 for n in learned) < 2:
+        reasons["training"] = "its rows share learned numbers and cannot move one by one"
     return reasons
 
 
-def _unset(layer_class: Callable[..., Any], given: dict[str, Any]) -> tuple[str, ...]:
-    """The arguments of a constructor that are left at their defaults."""
-    known = {*_argument_names(layer_class, given).values(), *given}
-    return tuple(
-        name
-        for name, parameter in inspect.signature(layer_class).parameters.items()
-        if name not in known and parameter.default is not inspect.Parameter.empty
-    )
+def _perhaps(names: Iterable[str]) -> str:
+    """Arguments that may be the one that was looked for."""
+    listed = ", ".join(names)
+    return f" ({listed}?)" if listed else ""
+
+
+def _too_short(make: Maker) -> str:
+    """Why a layer takes no long sequence, though one was asked for; empty if it does."""
+    layer = make(max_seq_len=LONG).eval()
+    try:
+        with torch.no_grad():
+            out = layer(layer.ids(1, LONG))
+    except Exception as error:
+        return f"{LONG} positions: {type(error).__name__}"
+    return "" if out.shape == (1, LONG, 16) else f"{LONG} positions come out as {out.shape[1]}"
+
+
+def _length_is_fixed(make: Maker) -> bool:
+    """Whether a layer ends somewhere else than at the length that was asked for."""
+    short, long = make(max_seq_len=16).eval(), make(max_seq_len=32).eval()
+    held = [[t.shape for t in (*m.parameters(), *m.buffers())] for m in (short, long)]
+    if held[0] != held[1]:
+        return False
+    if make.says.positions == "learned":
+        return True
+    try:
+        rows, longer = short.position_rows(20), long.position_rows(20)
+    except Exception:  # it ends there, or has no rows to compare
+        return not make.takes_length
+    if rows.shape != longer.shape or not torch.allclose(rows, longer, atol=1e-5):
+        return False
+    try:
+        rows = short.position_rows(FAR)
+        last = replace(make.says, first=make.says.first + FAR - 1).formula(1, 16)
+        return len(rows) != FAR or bool((rows[-1] - last).abs().max() > 0.05)
+    except Exception:  # it ends between, or its formula is not known
+        return True
+
+
+def _makes_use_of_start(make: Maker) -> bool:
+    """Whether a start reaches the module, or changes what comes out."""
+    layer = make().eval()
+    ids = layer.ids(2, 5)
+    try:
+        with torch.no_grad():
+            if not torch.equal(layer(ids, start=3), layer(ids)):
+                return True
+        at_0, at_3 = watched(layer, ids)[0], watched(layer, ids, start=3)[0]
+    except Exception:  # the start has reached something
+        return True
+    return len(at_0) != len(at_3) or not all(map(same, at_0, at_3))
 
 
 def _finding(promise: Promise, make: Maker) -> Finding:
     torch.manual_seed(0)
     try:
         measured = promise.measure(make)
+    except NotReadError as reason:
+        return Finding(promise, "not judged", None, str(reason))
     except NotApplicableError as reason:
         return Finding(promise, "not applicable", None, str(reason))
     except Exception as error:  # somebody else's class may do anything
@@ -283,130 +406,3 @@ def _at_most(deviation: float) -> str:
     if deviation == 0:
         return "exactly"
     return f"to {10.0 ** math.ceil(math.log10(deviation)):.0e}".replace("e-0", "e-")
-
-
-class _Vectors(nn.Module):
-    """A token table, and behind it a module that takes vectors."""
-
-    def __init__(self, vocab_size: int, d_model: int, behind: nn.Module) -> None:
-        super().__init__()
-        self.embedding = nn.Embedding(vocab_size, d_model)
-        nn.init.normal_(self.embedding.weight, std=0.02)
-        self.behind = behind
-
-
-def _maker(
-    layer_class: Callable[..., nn.Module],
-    batch_first: bool,
-    build: Callable[[int, int, int, float], nn.Module] | None,
-    call: Call | None,
-    arguments: dict[str, Any],
-) -> Maker:
-    names = {} if build else _argument_names(layer_class, arguments)
-    vectors = build is None and "vocab_size" not in names
-
-    def construct(vocab_size: int, d_model: int, max_seq_len: int, dropout: float) -> nn.Module:
-        if build:
-            built = build(vocab_size, d_model, max_seq_len, dropout)
-            table = (vocab_size, d_model)
-            whole = any(tuple(p.shape) == table for p in built.parameters())
-            return built if whole else _Vectors(vocab_size, d_model, built)
-        sizes = {
-            "vocab_size": vocab_size,
-            "d_model": d_model,
-            "max_seq_len": max_seq_len,
-            "dropout": dropout,
-        }
-        module = layer_class(**{own: sizes[name] for name, own in names.items()}, **arguments)
-        return _Vectors(vocab_size, d_model, module) if vectors else module
-
-    trial = construct(50, 16, 64, 0.0)
-    inner_trial = trial.behind if isinstance(trial, _Vectors) else trial
-    forward = inspect.signature(inner_trial.forward).parameters
-    start_name = next((name for name in STARTS if name in forward), None)
-    positions_name = next((name for name in POSITIONS if name in forward), None)
-
-    def own_call(module: nn.Module, x: Tensor, start: int) -> Tensor:
-        if start_name:
-            return module(x, **{start_name: start})
-        if positions_name and start:
-            length = x.shape[1 if batch_first else 0]
-            places = torch.arange(start, start + length, device=x.device)
-            return module(x, **{positions_name: places})
-        return module(x)
-
-    def call_with_ids(module: nn.Module, ids: Tensor, start: int) -> Tensor:
-        inner = module
-        x = ids if batch_first else ids.T
-        if isinstance(module, _Vectors):
-            x = module.embedding(x)
-            inner = module.behind
-        out = (call or own_call)(inner, x, start)
-        return out if batch_first else out.transpose(0, 1)
-
-    return Maker(
-        construct,
-        call=call_with_ids,
-        takes_start=bool(call or start_name or positions_name),
-        takes_dropout=bool(build or "dropout" in names),
-        takes_length=bool(build or "max_seq_len" in names),
-    )
-
-
-def _argument_names(layer_class: Callable[..., Any], given: dict[str, Any]) -> dict[str, str]:
-    """For each size, the name that this constructor has for it."""
-    parameters = inspect.signature(layer_class).parameters
-    names = {}
-    for size, candidates in ARGUMENTS.items():
-        found = next((name for name in candidates if name in parameters), None)
-        if found and found not in given:
-            names[size] = found
-    for parameter in parameters.values():
-        needed = parameter.default is inspect.Parameter.empty and parameter.kind not in (
-            inspect.Parameter.VAR_POSITIONAL,
-            inspect.Parameter.VAR_KEYWORD,
-        )
-        if needed and parameter.name not in names.values() and parameter.name not in given:
-            raise TypeError(
-                f"{getattr(layer_class, '__name__', layer_class)} needs the argument "
-                f"{parameter.name!r}, and it is not one of the names known for a size. Pass it to "
-                "bench by name, or say how to build one: build=lambda vocab_size, d_model, "
-                "max_seq_len, dropout: …"
-            )
-    return names
-
-
-def _read_off(make: Maker) -> Convention:
-    """The convention that a layer comes nearest to."""
-    layer = make().eval()
-    try:
-        rows = layer.position_rows(layer.max_seq_len)
-        scale = _tokens_are_scaled(layer)
-    except Exception:  # no sum, or it fails in a way that a promise will report
-        return Convention(
-            positions="learned" if _has_positions_to_learn(layer) else "not read", scale=False
-        )
-    try:
-        wider = make(d_model=32).eval().position_rows(layer.max_seq_len)
-    except Exception:  # one width is what there is
-        wider = None
-    found = None if _has_positions_to_learn(layer) else fit(rows, wider)
-    if found is None:
-        learned = _has_positions_to_learn(layer)
-        return Convention(positions="learned" if learned else "not recognised", scale=scale)
-    scalar = any(p.requires_grad and p.numel() == 1 for p in layer.parameters())
-    return replace(found, scale=scale, learned_scalar=scalar)
-
-
-def _tokens_are_scaled(layer: Subject) -> bool:
-    ids = torch.arange(3, layer.vocab_size)[None, : layer.max_seq_len]
-    rows, table = layer.token_rows(ids), layer.token_table.detach()[ids]
-    return float(rows.norm() / table.norm()) > layer.d_model**0.25  # nearer to √d than to 1
-
-
-def _has_positions_to_learn(layer: Subject) -> bool:
-    table = layer.token_table
-    return any(
-        p.requires_grad and p is not table and layer.max_seq_len in p.shape
-        for p in layer.parameters()
-    )

@@ -1,15 +1,16 @@
-"""Read the convention of sinusoids off their rows."""
+"""Read off a layer which convention it follows."""
 
 from __future__ import annotations
 
 import itertools
 import math
+from dataclasses import replace
 from typing import Literal, cast
 
 import torch
 from torch import Tensor
 
-from .variants import Convention
+from .variants import Convention, Maker, NotApplicableError, Subject
 
 Columns = Literal["interleaved", "halves"]
 
@@ -79,4 +80,77 @@ def _candidates(rows: Tensor) -> list[Convention]:
             )
             if first >= 0 and (rows - says.formula(length, d_model)).abs().max() < 0.01 * amplitude:
                 found.append(says)
+    return found
+
+
+def read_off(make: Maker) -> Convention:
+    """The convention that a layer follows, as far as its numbers say it."""
+    layer = make().eval()
+    learned = _has_a_table_for_positions(make)
+    unread = Convention(positions="learned" if learned else "not read", scale=None)
+    try:
+        rows = layer.position_rows(layer.max_seq_len)
+        scale = _tokens_are_scaled(layer)
+        moved = moved_by(layer)
+    except Exception:  # no sum, or it fails in a way that a promise will report
+        return unread
+    if learned or "rows" in moved:
+        return Convention(positions="learned", scale=scale)
+    try:
+        wider = make(d_model=32).eval().position_rows(layer.max_seq_len)
+    except Exception:  # one width is what there is
+        wider = None
+    found = fit(rows, wider) or Convention(positions="not recognised")
+    return replace(found, scale=scale, learned_scalar="scalar" in moved)
+
+
+def _tokens_are_scaled(layer: Subject) -> bool:
+    ids = torch.arange(3, layer.vocab_size)[None, : layer.max_seq_len]
+    rows, table = layer.token_rows(ids), layer.token_table.detach()[ids]
+    return float(rows.norm() / table.norm()) > layer.d_model**0.25  # nearer to √d than to 1
+
+
+def _has_a_table_for_positions(make: Maker) -> bool:
+    """Whether something learned grows with the number of positions."""
+    short, long = (
+        [
+            parameter.shape
+            for parameter in make(max_seq_len=n).parameters()
+            if parameter.requires_grad
+        ]
+        for n in (64, 80)
+    )
+    return short != long
+
+
+def moved_by(layer: Subject) -> set[str]:
+    """What learned numbers do to position rows, seen by changing them, one parameter at a time.
+
+    A ``"scalar"`` multiplies all rows, a ``"bias"`` is added to each of them, and ``"rows"`` change
+    in some other way. It is empty where rows are computed, or are no part of a sum.
+    """
+    found: set[str] = set()
+    try:
+        table, rows = layer.token_table, layer.position_rows(layer.max_seq_len).double()
+        for parameter in layer.parameters():
+            if parameter is table or not parameter.requires_grad:
+                continue
+            kept = parameter.detach().clone()
+            with torch.no_grad():
+                parameter.add_(torch.rand_like(parameter) + 0.5)
+                change = layer.position_rows(len(rows)).double() - rows
+                parameter.copy_(kept)
+            largest = float(change.abs().max())
+            if largest < 1e-6:
+                continue
+            size = rows.pow(2).sum()
+            stretched = rows * ((change * rows).sum() / size) if size else change
+            if (change - change.mean(dim=0)).abs().max() < 1e-4 * largest:
+                found.add("bias")
+            elif parameter.numel() == 1 and (change - stretched).abs().max() < 1e-4 * largest:
+                found.add("scalar")
+            else:
+                found.add("rows")
+    except NotApplicableError:
+        pass
     return found

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal
+from typing import Literal, get_args, get_type_hints
 
 import torch
 from torch import Tensor, nn
@@ -26,6 +26,10 @@ Call = Callable[[nn.Module, Tensor, int], Tensor]
 
 class NotApplicableError(Exception):
     """A promise says nothing about this layer; the message says why."""
+
+
+class NotReadError(NotApplicableError):
+    """A promise cannot be judged, because nobody said what the layer follows."""
 
 
 @dataclass(frozen=True)
@@ -44,11 +48,14 @@ class Convention:
             ``"tensor2tensor"``, whose exponents are ``i / (d / 2 - 1)``, or ``"doubled"``:
             ``2 i / (d / 2)``.
         base: The constant that the paper sets to 10 000.
-        scale: Whether token rows are multiplied by √d_model.
+        scale: Whether token rows are multiplied by √d_model; None where that was not read.
         first: The position whose row the first token gets.
         cosines_first: Whether cosines stand where the paper has sines.
         amplitude: What all rows are multiplied by, at width 16.
         learned_scalar: Whether a learned number multiplies the rows.
+
+    Raises:
+        ValueError: If there is no such convention.
 
     Example:
         >>> Convention(columns="halves")
@@ -59,14 +66,30 @@ class Convention:
     columns: Literal["interleaved", "halves"] = "interleaved"
     frequencies: Literal["paper", "tensor2tensor", "doubled"] = "paper"
     base: float = 10_000.0
-    scale: bool = True
+    scale: bool | None = True
     first: int = 0
     cosines_first: bool = False
     amplitude: float = 1.0
     learned_scalar: bool = False
 
+    def __post_init__(self) -> None:
+        for field in ("positions", "columns", "frequencies"):
+            known = get_args(get_type_hints(Convention)[field])
+            if getattr(self, field) not in known:
+                raise ValueError(f"{field} = {getattr(self, field)!r} is none of {known}.")
+        for field in ("base", "amplitude"):
+            value = getattr(self, field)
+            if not 0 < value < math.inf:
+                raise ValueError(f"{field} = {value!r} must be a number greater than 0.")
+
     def factor(self, d_model: int) -> float:
-        """What token rows are multiplied by."""
+        """What token rows are multiplied by.
+
+        Raises:
+            NotReadError: If that was not read.
+        """
+        if self.scale is None:
+            raise NotReadError("the factor of its tokens was not read; say it: says=Convention(…)")
         return math.sqrt(d_model) if self.scale else 1.0
 
     def formula(self, length: int, d_model: int) -> Tensor:
@@ -76,6 +99,7 @@ class Convention:
 
         Raises:
             NotApplicableError: If positions are learned.
+            NotReadError: If they were not read or not recognised.
 
         Example:
             >>> Convention(columns="halves").formula(2, 4)[1]
@@ -84,29 +108,34 @@ class Convention:
         if self.positions == "learned":
             raise NotApplicableError("learned positions follow no formula")
         if self.positions != "sinusoidal":
-            raise NotApplicableError(
-                f"its formula was {self.positions}; say it: says=Convention(…)"
-            )
+            raise NotReadError(f"its formula was {self.positions}; say it: says=Convention(…)")
         return _formula(self, length, d_model).clone()
 
     def __repr__(self) -> str:
-        tokens = "tokens × √d" if self.scale else "tokens as they are"
+        tokens = (
+            [] if self.scale is None else ["tokens × √d" if self.scale else "tokens as they are"]
+        )
         if self.positions != "sinusoidal":
-            return f"{self.positions}{' positions' * (self.positions == 'learned')}, {tokens}"
+            positions = "learned positions" if self.positions == "learned" else self.positions
+            number = ["times a learned number"] * self.learned_scalar
+            return ", ".join([positions, *number, *tokens])
         one, two = ("cosines", "sines") if self.cosines_first else ("sines", "cosines")
         halves, order = f"{one} then {two}", ", cosines first" if self.cosines_first else ""
         said = ["sinusoidal", halves if self.columns == "halves" else f"interleaved{order}"]
-        if self.frequencies != "paper":
-            doubled = self.frequencies == "doubled"
-            said.append("exponents doubled" if doubled else "tensor2tensor's frequencies")
-        said.append(f"base {self.base:g}")
+        base = f"base {self.base:g}"
+        if self.frequencies == "doubled":  # the same numbers, said in two ways
+            said.append(f"exponents doubled, {base} (or the paper's, base {self.base**2:g})")
+        elif self.frequencies == "tensor2tensor":
+            said.append(f"tensor2tensor's frequencies, {base}")
+        else:
+            said.append(base)
         if self.first:
             said.append(f"first position {self.first}")
         if self.amplitude != 1:
             said.append(f"amplitude {self.amplitude:g}")
         if self.learned_scalar:
             said.append("times a learned number")
-        return ", ".join([*said, tokens])
+        return ", ".join([*said, *tokens])
 
 
 @lru_cache(maxsize=64)

@@ -1,0 +1,228 @@
+"""The bench on what classes learn and how they behave: one fault is one finding."""
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from simplellm.silent_bugs import Convention, bench
+from tests.bench_fakes import PLAIN, Adds, Factorised, sinusoids
+
+# ---- what is learned
+
+
+class OneNumber(Adds):
+    """Three places for one learned number; only one of them multiplies the rows."""
+
+    def __init__(self, d_model: int, max_len: int, on: str) -> None:
+        super().__init__(d_model, max_len)
+        self.number, self.on = nn.Parameter(torch.ones(1)), on
+
+    def forward(self, x: Tensor, start: int = 0) -> Tensor:
+        rows = super().forward(torch.zeros_like(x), start)
+        if self.on == "rows":
+            return x + self.number * rows
+        return self.number * x + rows if self.on == "tokens" else x + rows
+
+
+@pytest.mark.parametrize("on", ["rows", "tokens", "nothing"])
+def test_a_learned_number_is_said_where_it_multiplies_the_rows(on: str) -> None:
+    report = bench(OneNumber, on=on)
+    assert report.says == Convention(scale=False, learned_scalar=on == "rows")
+    assert report.broken == ()
+
+
+@pytest.mark.parametrize("kind", ["two rows more", "a gain for each column", "frequencies"])
+def test_rows_that_are_learned_in_another_way_are_no_computed_rows_that_move(kind: str) -> None:
+    class Learned(nn.Module):
+        def __init__(self, d_model: int, max_len: int) -> None:
+            super().__init__()
+            size = {"two rows more": (max_len + 2, d_model), "a gain for each column": (d_model,)}
+            start = torch.rand(size.get(kind, (d_model // 2,))) + 0.1
+            self.learned = nn.Parameter(start)
+            self.register_buffer("pe", sinusoids(max_len, d_model))
+
+        def forward(self, x: Tensor) -> Tensor:
+            rows = self.pe[: x.shape[1]]
+            if len(rows) < x.shape[1]:
+                raise ValueError("too long")
+            if kind == "two rows more":
+                return x + self.learned[2 : x.shape[1] + 2]
+            if kind == "a gain for each column":
+                return x + rows * self.learned
+            angles = torch.arange(x.shape[1], device=x.device)[:, None] * self.learned
+            return x + torch.cat([angles.sin(), angles.cos()], 1)
+
+    report = bench(Learned)
+    assert report.says == Convention(positions="learned", scale=False)
+    assert report.broken == report.crashed == ()
+    assert report.not_judged == (() if kind == "two rows more" else ("training",))
+
+
+# ---- habits
+
+
+def test_a_learned_vector_for_all_positions_is_no_computed_row_that_moves() -> None:
+    class Biased(Adds):
+        def __init__(self, d_model: int, max_len: int) -> None:
+            super().__init__(d_model, max_len)
+            self.bias = nn.Parameter(torch.randn(d_model))
+
+        def forward(self, x: Tensor, start: int = 0) -> Tensor:
+            return super().forward(x, start) + self.bias
+
+    report = bench(Biased)
+    assert report.broken == () and "training" in report.not_judged
+    assert "learned vector" in report.findings["training"].why
+
+
+def test_rows_behind_a_learned_zero_are_told_from_a_learned_table() -> None:
+    class Closed(Adds):
+        def __init__(self, d_model: int, max_len: int) -> None:
+            super().__init__(d_model, max_len)
+            self.gate = nn.Parameter(torch.zeros(()))
+
+        def forward(self, x: Tensor, start: int = 0) -> Tensor:
+            return x + self.gate * super().forward(torch.zeros_like(x), start)
+
+    report = bench(Closed)
+    assert report.says == Convention(positions="not recognised", scale=False, learned_scalar=True)
+    assert report.broken == ("distinct",)
+
+
+def test_a_buffer_in_bfloat16_breaks_the_formula_and_nothing_else() -> None:
+    class Rounded(Adds):
+        def __init__(self, d_model: int, max_len: int) -> None:
+            super().__init__(d_model, max_len)
+            self.pe = self.pe.bfloat16()
+
+    report = bench(Rounded)
+    assert report.says == PLAIN
+    assert report.broken == ("formula",) and report.crashed == report.not_judged == ()
+
+
+def test_writing_into_the_input_is_said_and_spoils_no_verdict() -> None:
+    class InPlace(Adds):
+        def forward(self, x: Tensor, start: int = 0) -> Tensor:
+            return x.add_(super().forward(torch.zeros_like(x), start)).view_as(x)
+
+    class Whole(Factorised):
+        def __init__(self, vocab_size: int, d_model: int, max_len: int) -> None:
+            super().__init__(vocab_size, d_model, max_len)
+            self.table = nn.Embedding(vocab_size + 1, d_model)
+
+        def forward(self, ids: Tensor) -> Tensor:
+            return self.table(ids.add_(1)) + self.pe[: ids.shape[1]]
+
+    for layer_class in (InPlace, Whole):
+        report = bench(layer_class)
+        assert "it changes its input in place" in report.notes
+        assert {"own sentence", "steady", "distinct"} <= set(report.kept)
+    assert bench(InPlace).broken == () and bench(Adds).notes == ()
+
+
+def test_a_module_that_adds_its_whole_table_is_told_what_to_change() -> None:
+    class Entire(Adds):
+        def forward(self, x: Tensor, start: int = 0) -> Tensor:
+            return x + self.pe
+
+    report = bench(Entire)
+    assert "the whole length, and no fewer: cut its table" in repr(report)
+    assert report.crashed == ("shapes",) and report.kept == report.broken == ()
+
+
+def test_chance_in_evaluation_is_one_fault_and_not_five() -> None:
+    class Noisy(Adds):
+        def forward(self, x: Tensor, start: int = 0) -> Tensor:
+            return nn.functional.dropout(super().forward(x, start), 0.1)
+
+    report = bench(Noisy)
+    assert report.broken == ("steady",)
+    assert {"own sentence", "checkpoint", "no sharing"} <= set(report.not_judged)
+
+
+def test_nothing_is_read_off_a_module_that_counts_its_calls() -> None:
+    class Streams(Adds):
+        at = 0
+
+        def forward(self, x: Tensor) -> Tensor:
+            self.at += x.shape[1]
+            return super().forward(x, self.at - x.shape[1])
+
+    report = bench(Streams, build=lambda v, d, n, p: Streams(d))
+    assert report.says == Convention(positions="not read", scale=None)
+    assert "asked again" in repr(report) and "steady" in report.broken
+    assert {"formula", "token scale"} <= set(report.not_judged)
+
+
+def test_an_answer_that_the_next_call_overwrites_is_not_steady() -> None:
+    class Reuses(Adds):
+        def __init__(self, d_model: int, max_len: int) -> None:
+            super().__init__(d_model, max_len)
+            self.out = torch.zeros(0)
+
+        def forward(self, x: Tensor) -> Tensor:
+            if self.out.shape != x.shape:
+                self.out = torch.zeros(x.shape, device=x.device, dtype=x.dtype)
+            self.out.detach_().copy_(super().forward(x))
+            return self.out
+
+    assert "steady" in bench(Reuses).broken
+
+
+# ---- what the first line says
+
+
+def test_the_same_numbers_are_said_in_both_ways() -> None:
+    doubled, paper = Convention(frequencies="doubled"), Convention(base=1e8)
+    assert torch.equal(doubled.formula(9, 16), paper.formula(9, 16)) or torch.allclose(
+        doubled.formula(9, 16), paper.formula(9, 16), atol=1e-12
+    )
+    assert "exponents doubled, base 10000 (or the paper's, base 1e+08)" in repr(doubled)
+
+
+def test_nothing_is_said_of_tokens_where_nothing_was_read() -> None:
+    class Normalised(Adds):
+        def forward(self, x: Tensor) -> Tensor:
+            return nn.functional.layer_norm(super().forward(x), x.shape[2:])
+
+    class Raises(Adds):
+        def forward(self, x: Tensor) -> Tensor:
+            raise RuntimeError("not today")
+
+    for layer_class in (Normalised, Raises):
+        assert "tokens" not in repr(bench(layer_class)).partition("\n")[0]
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("columns", "Halves"),
+        ("frequencies", "t2t"),
+        ("positions", "sine"),
+        ("base", 0),
+        ("base", float("nan")),
+        ("amplitude", -1.0),
+    ],
+)
+def test_a_convention_that_there_is_not_is_refused(field: str, value: object) -> None:
+    with pytest.raises(ValueError, match=f"{field} = "):
+        Convention(**{field: value})
+
+
+@pytest.mark.parametrize("amplitude", [1e-5, 30.0])
+def test_a_verdict_on_rows_does_not_hang_on_their_size(amplitude: float) -> None:
+    class Sized(Adds):
+        def __init__(self, d_model: int, max_len: int, base: float) -> None:
+            super().__init__(d_model, max_len)
+            rates = base ** -(torch.arange(0, d_model, 2).double() / d_model)
+            turned = torch.arange(max_len)[:, None] * rates
+            rows = torch.stack([turned.sin(), turned.cos()], 2).flatten(1)
+            self.pe = (amplitude * rows).float()
+
+        def forward(self, x: Tensor, start: int = 0) -> Tensor:
+            return 0.001 * x + super().forward(torch.zeros_like(x), start)
+
+    says = Convention(scale=False, amplitude=amplitude)
+    right = bench(Sized, says=says, base=10_000.0)
+    assert {"formula", "distinct"} <= set(right.kept)
+    assert "formula" in bench(Sized, says=says, base=9_000.0).broken
