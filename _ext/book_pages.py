@@ -121,8 +121,8 @@ def show_the_logo_once(soup, page):
             light["width"], light["height"] = 216, 72
 
 
-# What "auto" comes to, before the first paint. The theme's own script finds out at the end of a page;
-# until then a dark reader would see a light page.
+# What "auto" comes to, before the first paint. The theme's own script finds out at the end of a
+# page; until then a dark reader would see a light one.
 RESOLVED_THEME = """
     {
       const root = document.documentElement, kept = (key) => localStorage.getItem(key) || "auto";
