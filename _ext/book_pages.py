@@ -121,6 +121,25 @@ def show_the_logo_once(soup, page):
             light["width"], light["height"] = 216, 72
 
 
+# What "auto" comes to, before the first paint. The theme's own script finds out at the end of a
+# page; until then a dark reader would see a light one.
+RESOLVED_THEME = """
+    {
+      const root = document.documentElement, kept = (key) => localStorage.getItem(key) || "auto";
+      const wanted = matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light";
+      root.dataset.mode = kept("mode");
+      root.dataset.theme = root.dataset.mode === "auto" ? wanted : root.dataset.mode;
+    }
+  """
+
+
+def choose_the_theme_before_the_first_paint(soup, page):
+    """The theme starts with what it kept: nothing on a first visit, and yesterday's later."""
+    for script in soup.select("head > script:not([src])"):
+        if "documentElement.dataset.theme" in (script.string or ""):
+            script.string = RESOLVED_THEME
+
+
 def name_landmarks(soup, page):
     """axe `region`: the logo stands in a sidebar that is no landmark."""
     for sidebar in soup.select("div#pst-primary-sidebar"):
@@ -181,6 +200,7 @@ MENDS = [
     wrap_sentences,
     fold_with_details,
     show_the_logo_once,
+    choose_the_theme_before_the_first_paint,
     name_landmarks,
     let_visible_text_be_the_name,
     make_citation_lists_lists,

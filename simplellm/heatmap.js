@@ -134,6 +134,9 @@ class Grid {
     this.frame = 0;
     const known = this.values.filter((value) => !Number.isNaN(value));
     const [low, high] = extent(known);
+    // More than half a colour beyond the scale: float32 alone does not make an end.
+    const { low: from, high: to } = this.valueAxis;
+    this.beyond = [from - low, high - to].map((far) => far > (to - from) / 512);
     const largest = Math.max(-low, high);
     this.decimals = known.every(Number.isInteger) ? 0 : largest >= 10 ? 1 : 2;
     if (this.decimals && low < high) this.decimals = Math.max(this.decimals, 1 - Math.floor(Math.log10(high - low)));
@@ -597,11 +600,14 @@ function drawLegend(pen, view, box) {
   pen.picture(view.ramp, [0, 0, 257, 1], box.x, box.y, box.w, box.h);
   const at = box.x + (box.w * view.shade(view.value)) / 256;
   if (!Number.isNaN(at)) pen.line([[at - 4, box.y - 6], [at, box.y], [at + 4, box.y - 6], [at - 4, box.y - 6]], view.colors.ink, 1.5);
-  pen.text(endValue(view.source, low), box.x, box.y + 20, view.colors.muted);
+  // What lies beyond an end has the end's colour.
+  const [under, over] = view.source.beyond || [false, false];
+  const ends = [(under ? "≤ " : "") + endValue(view.source, low), (over ? "≥ " : "") + endValue(view.source, high)];
+  pen.text(ends[0], box.x, box.y + 20, view.colors.muted);
   const label = name + (unit ? ` (${unit})` : "") + (view.source.gaps ? " · hatched: no value" : "");
-  const fits = label.length * 6.3 < box.w - 100; // between the two numbers, or on a line of its own
+  const fits = label.length * 6.3 < box.w - Math.max(100, 16 + 14 * longestOf(ends).length); // between the two numbers, or on a line of its own
   pen.text(label, box.x + box.w / 2, box.y + (fits ? 20 : 36), view.colors.muted, "center");
-  pen.text(endValue(view.source, high), box.x + box.w, box.y + 20, view.colors.muted, "right");
+  pen.text(ends[1], box.x + box.w, box.y + 20, view.colors.muted, "right");
 }
 
 /** A frame with its title, the value axis, and a function from values to heights. */

@@ -211,7 +211,7 @@ class Heatmap(Interactive):
         limits: Lowest and highest value of the colour scale. By default the data decide: signed
             values get a scale that is symmetric around zero, others run from least to greatest,
             and so do values below zero that lie so close together that it would hide what sets
-            them apart.
+            them apart. Values beyond an end have its colour, and the legend marks that end.
         row, column, frame: Where the cursor and the slider stand at first.
         pin: The row that is pinned at first, to be compared with the one under the cursor.
 

@@ -113,8 +113,14 @@ def cells(
     value: str,
     limits: tuple[float, float],
 ) -> None:
-    """Draw values ``(rows, columns)`` as cells with a labelled colour bar; NaN is hatched."""
+    """Draw values ``(rows, columns)`` as cells with a labelled colour bar; NaN is hatched.
+
+    The bar has a pointed end where values lie beyond it.
+    """
     low, high = limits
+    near = (high - low) / 512  # half a colour: float32 alone does not make a point
+    under, over = (values < low - near).any(), (values > high + near).any()
+    extend = {(0, 0): "neither", (1, 0): "min", (0, 1): "max", (1, 1): "both"}[under, over]
     if np.isnan(values).any():
         axes.patch.set(facecolor="white", edgecolor=MUTED, hatch="////")
         value += " · hatched: no value"
@@ -129,7 +135,7 @@ def cells(
     axes.set_xlabel(f"{columns} →")
     axes.set_ylabel(f"← {rows}")
     axes.spines[:].set_visible(False)
-    axes.figure.colorbar(picture, ax=axes, label=value, fraction=0.05, pad=0.02)
+    axes.figure.colorbar(picture, ax=axes, label=value, extend=extend, fraction=0.05, pad=0.02)
 
 
 def still_style() -> AbstractContextManager[None]:

@@ -249,6 +249,17 @@ def test_picture_says_which_frame_it_shows_and_which_others_there_are():
     assert "Shown: layer b (2 of 3); the others: a · c." in words
 
 
+@pytest.mark.parametrize(
+    ("limits", "extend"),
+    [(None, "neither"), ((-1, 1), "both"), ((-2, 2), "max"), ((-3, 3), "neither")],
+)
+def test_still_marks_the_ends_that_values_lie_beyond(limits, extend):
+    heatmap = Heatmap([[-1.5, 0.1, 3.0]], title="Ends", name="ends", limits=limits)
+    with plots.still_style():
+        bar = heatmap.figure().axes[1]
+    assert bar._colorbar.extend == extend
+
+
 def test_signed_values_get_a_scale_symmetric_around_zero():
     value = grid([[-3.0, 1.0]]).state["value"]
     assert (value["low"], value["high"], value["diverging"]) == (-3.0, 3.0, True)

@@ -103,6 +103,7 @@ class Way:
     scripts: bool = True
     slowed: int = 1  # how many times slower than this machine
     fonts: str = "dejavu"  # a set of tools/fonts.py: a machine's own must not decide what fits
+    late: bool = True  # note too what loads late; not where only looks and jumps are tested
 
 
 WAYS = {
@@ -110,10 +111,10 @@ WAYS = {
     "dark": Way(theme="dark"),
     "disk": Way(scheme="file"),
     "phone": Way(width=360, height=740),
-    "slow": Way(slowed=4),
+    "slow": Way(slowed=4, late=False),
     "plain": Way(scripts=False),
-    "liberation": Way(fonts="liberation"),
-    "noto": Way(fonts="noto"),
+    "liberation": Way(fonts="liberation", late=False),
+    "noto": Way(fonts="noto", late=False),
 }
 
 
@@ -382,17 +383,21 @@ class Visit:
         _watch_jumps(self.page)
         self.page.goto(f"{origin}/{path}")
         if way.scripts:
+            # before the folds are opened, which moves what stands below them
+            self.jumps = _jumps_of(self.page)
+            if way.slowed > 1:  # it has loaded
+                slow.send("Emulation.setCPUThrottlingRate", {"rate": 1})
             self._stand()
         for event, listener in listeners.items():
             self.page.remove_listener(event, listener)
 
     def _stand(self) -> None:
-        # before the folds are opened, which moves what stands below them
-        self.jumps = _jumps_of(self.page)
         try:
             _settle(self.page)
         except playwright.sync_api.Error as error:  # noted once, not waited for in every test
             self.thrown.append(error.message)
+        if not self.way.late:
+            return
         self.page.evaluate("scrollTo(0, document.body.scrollHeight)")  # what loads late, loads now
         self.page.wait_for_load_state("networkidle")
         self.facts = self.page.evaluate(FACTS)

@@ -41,8 +41,7 @@ parts:
   - file: chapters/reference/glossary
 """
 # Links into the rest of the book lead nowhere here, which is no error.
-PROGRAM, *OPTIONS = build_book.BUILD
-COMMAND = [str(Path(sys.executable).with_name(PROGRAM)), *(o for o in OPTIONS if o != "-W")]
+COMMAND = [sys.executable, *(option for option in build_book.BUILD if option != "-W")]
 
 
 def built(tree: Path, address: str) -> Path:

@@ -238,6 +238,22 @@ def test_what_is_masked_has_no_value_anywhere(show):
     assert live.root.locator("td[aria-current]").inner_text() == "no value"
 
 
+@pytest.mark.parametrize(
+    ("limits", "ends"),
+    [
+        (None, ["−3.00", "+3.00"]),
+        ((-1, 1), ["≤ −1.00", "≥ +1.00"]),
+        ((-2, 2), ["−2.00", "≥ +2.00"]),
+        ((-3, 3), ["−3.00", "+3.00"]),
+    ],
+)
+def test_legend_marks_the_ends_that_values_lie_beyond(show, limits, ends):
+    live = show(Heatmap([[-1.5, 0.1, 3.0]], title="Ends", name="ends", limits=limits))
+    words = list(ET.fromstring(saved(live, "SVG")).itertext())
+    assert set(ends) <= {*words}
+    assert sum(word.startswith(("≤", "≥")) for word in words) == sum(e[0] in "≤≥" for e in ends)
+
+
 def test_numbers_in_cells_do_not_run_into_each_other(show):
     numbers = [[123456.7, 1234567.8, -9999999.1] * 5] * 3
     live = show(Heatmap(numbers, title="Long numbers", name="long"))

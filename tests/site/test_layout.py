@@ -1,6 +1,7 @@
 """Whatever fonts a reader has and however wide the window is, everything fits and nothing jumps.
 
-A page is loaded once with each set of fonts and then made as wide as each of WIDTHS: phones, small
+A page is loaded once with each set of fonts (of the pages of the reference that are alike, one for
+all stands in the sets after the first) and then made as wide as each of WIDTHS: phones, small
 windows, tablets, and 1280 at twice its size (640).
 """
 
@@ -31,7 +32,8 @@ def wrong_at(page, widths=WIDTHS):
     return {width: wrong for width, wrong in found.items() if wrong}
 
 
-@pytest.mark.opened("light", "liberation", "noto", of="page")
+@pytest.mark.opened("light", of="page")
+@pytest.mark.opened("liberation", "noto", of="notebook or sample")
 def test_everything_fits_at_every_width(visit):
     assert wrong_at(visit.page) == {}
 
@@ -44,7 +46,8 @@ def test_everything_fits_with_text_of_twice_its_size(visit):
     assert wrong == {}
 
 
-@pytest.mark.opened("light", "liberation", "noto", of="page")
+@pytest.mark.opened("light", of="page")
+@pytest.mark.opened("liberation", "noto", of="notebook or sample")
 @pytest.mark.opened("slow", of="notebook")
 def test_nothing_jumps_while_the_page_loads(visit):
     assert sum(value for value, *_ in visit.jumps) <= JUMP, visit.jumps

@@ -1,8 +1,10 @@
 """What readers do: keyboard, search, dark mode, paper, download, no JavaScript."""
 
+import io
 import zipfile
 
 import pytest
+from PIL import Image
 
 from tools import solutions
 from tools.common import ROOT
@@ -112,6 +114,26 @@ def test_theme_switch_changes_the_page_and_is_remembered(site_url, new_page, set
     page.reload()
     settle(page)
     assert (page.evaluate(THEME), page.evaluate(GROUND)) == ("dark", dark)
+
+
+@pytest.mark.parametrize(
+    ("system", "kept", "theme"),
+    [
+        ("dark", {}, "dark"),
+        ("light", {}, "light"),
+        ("dark", {"mode": "auto", "theme": "light"}, "dark"),  # read in the day, and again at night
+        ("light", {"mode": "dark", "theme": "dark"}, "dark"),
+        ("dark", {"mode": "light", "theme": "light"}, "light"),
+    ],
+)
+def test_first_paint_has_the_readers_colours(system, kept, theme, site_url, new_page):
+    """Before the theme's own script, which stands at the end of a page and here never comes."""
+    page = new_page(system)
+    page.route("**/pydata-sphinx-theme.js*", lambda route: route.abort())
+    page.add_init_script(f"Object.assign(localStorage, {kept})")
+    page.goto(f"{site_url}/{FIRST_PAGE}")
+    pixel = Image.open(io.BytesIO(page.screenshot())).convert("L").getpixel((640, 60))
+    assert ("light" if pixel > 127 else "dark") == theme
 
 
 @pytest.mark.opened("dark", of="sample with heatmap")
