@@ -2,6 +2,10 @@
 
 ENGINES=firefox,webkit in the environment names the engines to use; what is named must be there.
 Without it, Chromium must be there, and the others are skipped where they are not.
+
+PAGES=all opens every page in every engine, over http and from the disk. Without it Firefox and
+WebKit open the chapters with heatmaps and one page of each sort over http, and one of each sort
+from the disk; Chromium opens four of them, as tests/site looks at every page in it.
 """
 
 from __future__ import annotations
@@ -37,13 +41,38 @@ PAGES = sorted(
 )
 
 
+def sort_of(page: str) -> str:
+    """What a page is one of: the chapters, the API, the contracts; or only itself."""
+    kind = re.match(r"chapters/(\d|reference/(?:api|contract)_)", page)
+    return re.sub(r"\d", "chapter", kind[1]) if kind else page
+
+
+def chosen(engine: str, scheme: str) -> list[str]:
+    """The pages that an engine opens in one of the two ways."""
+    wanted = os.environ.get("PAGES", "")
+    if wanted not in ("", "all"):
+        raise pytest.UsageError(f"PAGES={wanted}: it can be all, or is left out for a choice")
+    if wanted:
+        return PAGES
+    samples = {sort_of(page): page for page in PAGES}  # the last: `api_training` has long names
+    if engine == "chromium":
+        sorts = ("chapter", "reference/api_", "chapters/reference/heatmaps.html", "search.html")
+        return [samples[sort] for sort in sorts if sort in samples]
+    with_heatmaps = [p for p in PAGES if sort_of(p) == "chapter" and scheme == "http"]
+    with_heatmaps = [p for p in with_heatmaps if MARK in (SITE / p).read_text("utf-8")]
+    return sorted({*samples.values(), *with_heatmaps})
+
+
+MARK = 'class="simplellm-heatmap"'
+
+
 @functools.cache
 def heatmaps_of(page: str) -> dict[str, Interactive]:
     """The heatmaps of a page as the package makes them from what is in it, by their ids."""
     text = re.sub(r"(?s)<script.*?</script>", "", (SITE / page).read_text("utf-8"))
     start = r'<div class="simplellm-heatmap"[^>]*? data-state='
     states = re.findall(start + r"""("[^"]*"|'[^']*')""", text)
-    maps = [from_html(f'class="simplellm-heatmap" data-state="{escape(s)}"') for s in states]
+    maps = [from_html(f'{MARK} data-state="{escape(s)}"') for s in states]
     return {f"heatmap-{heatmap.state['name']}": heatmap for heatmap in maps}
 
 
@@ -64,14 +93,14 @@ def pytest_generate_tests(metafunc):
             pytest.param((engine, scheme, page), id=f"{engine}-{scheme}-{page}")
             for engine in DRIVERS
             for scheme in metafunc.definition.get_closest_marker("opened").args
-            for page in PAGES or ["site-not-built"]
+            for page in chosen(engine, scheme) or ["site-not-built"]
         ]
         metafunc.parametrize("visit", visits, indirect=True, scope="session")
 
 
 def pytest_configure(config):
     config.addinivalue_line(
-        "markers", "opened(*schemes): `visit` is each page in each engine, over http or from file"
+        "markers", "opened(*schemes): `visit` is a page in an engine, over http or from file"
     )
 
 
@@ -192,6 +221,6 @@ def look(engine: Engine, book: Book, page: str, scheme: str = "http") -> Visit:
 
 @pytest.fixture(scope="session")
 def visit(request, start, book) -> Visit:
-    """Each page in each engine."""
+    """A page in an engine."""
     name, scheme, page = request.param
     return look(start(name), book, page, scheme)

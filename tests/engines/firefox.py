@@ -35,6 +35,7 @@ PREFERENCES: dict[str, object] = {
     "network.proxy.no_proxies_on": "127.0.0.1",
 }
 COLOR_SCHEME = "layout.css.prefers-color-scheme.content-override"
+READABLE = "security.sandbox.content.read_path_whitelist"
 EVENTS = ["log.entryAdded", "network.fetchError", "network.responseCompleted"]
 
 
@@ -52,6 +53,10 @@ class Firefox(Engine):
             "browser.download.dir": str(self.downloads),
             COLOR_SCHEME: 0 if theme == "dark" else 1,
         }
+        if fonts():
+            # A page's process may read files of the system's font folders, and no others: the names
+            # of our fonts would be known, and every letter drawn as a box with its number.
+            preferences[READABLE] = f"{Path(fonts()['FONTCONFIG_FILE']).parent}/"
         lines = [f"user_pref({json.dumps(k)}, {json.dumps(v)});" for k, v in preferences.items()]
         (profile / "user.js").write_text("\n".join(lines), "utf-8")
         command = [find_firefox(), "--headless", "--no-remote", "--profile", str(profile)]

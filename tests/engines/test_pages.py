@@ -1,6 +1,7 @@
-"""Every page of the book in Chromium, Firefox and WebKit: clean, painted, exact, and not too wide.
+"""Pages of the book in Chromium, Firefox and WebKit: clean, painted, exact, and not too wide.
 
-Each page is opened once in each engine and in each way; `visit` is what was seen there.
+Each is opened once in an engine and in each way; `visit` is what was seen there. Which pages those
+are is said in conftest.py; PAGES=all in the environment takes every page.
 """
 
 from __future__ import annotations
