@@ -39,7 +39,9 @@ def reference() -> Report:
 
 
 @pytest.mark.parametrize(
-    "module", ["", ".bench", ".grader", ".promises", ".reading", ".variants"], ids=lambda name: name[1:]
+    "module",
+    ["", ".bench", ".grader", ".promises", ".reading", ".variants"],
+    ids=lambda name: name[1:],
 )
 def test_examples_in_docstrings_run(module: str) -> None:
     result = doctest.testmod(
