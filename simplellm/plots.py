@@ -119,8 +119,8 @@ def cells(
     """
     low, high = limits
     near = (high - low) / 512  # half a colour: float32 alone does not make a point
-    under, over = (values < low - near).any(), (values > high + near).any()
-    extend = {(0, 0): "neither", (1, 0): "min", (0, 1): "max", (1, 1): "both"}[under, over]
+    beyond = bool((values < low - near).any()), bool((values > high + near).any())
+    extend = {(0, 0): "neither", (1, 0): "min", (0, 1): "max", (1, 1): "both"}[beyond]
     if np.isnan(values).any():
         axes.patch.set(facecolor="white", edgecolor=MUTED, hatch="////")
         value += " · hatched: no value"
