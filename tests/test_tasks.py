@@ -6,6 +6,7 @@ import doctest
 import pickle
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -237,3 +238,9 @@ def test_a_length_that_is_the_tasks_own_may_be_given() -> None:
 def test_the_examples_run() -> None:
     results = doctest.testmod(simplellm.tasks)
     assert results.attempted > 0 and results.failed == 0
+
+
+def test_sizes_of_any_number_type_are_plain_numbers() -> None:
+    task = TASKS["copy"](n=np.int8(100), symbols=np.uint8(200))
+    assert task == TASKS["copy"](n=100, symbols=200) and type(task.symbols) is int
+    assert (task.seq_len, task.vocab_size) == (TASKS["copy"](n=100).seq_len, 204)
