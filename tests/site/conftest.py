@@ -8,11 +8,9 @@ from __future__ import annotations
 import contextlib
 import functools
 import html
-import http.server
 import os
 import re
 import sys
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +21,7 @@ import pytest
 from bs4 import BeautifulSoup
 from playwright.sync_api import Browser, Page
 
+from tests.page_server import serving
 from tools.browser import chromium
 from tools.fonts import SETS, environment
 
@@ -188,33 +187,11 @@ def site() -> Path:
     return SITE
 
 
-class _Quiet(http.server.SimpleHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"  # keep connections open: a page is some twenty files
-
-    def guess_type(self, path):
-        # a host may call a notebook what it is, and then a browser shows it unless told to save it
-        return "application/json" if str(path).endswith(".ipynb") else super().guess_type(path)
-
-    def log_message(self, *args):
-        pass
-
-
-class _Server(http.server.ThreadingHTTPServer):
-    daemon_threads = True
-
-    def handle_error(self, request, client_address):
-        pass  # a page that is left early closes its connections
-
-
 @pytest.fixture(scope="session")
 def site_url(site):
     """The address of the built site on a local server, without a trailing slash."""
-    handler = functools.partial(_Quiet, directory=str(site))
-    server = _Server(("127.0.0.1", 0), handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    server.server_close()
+    with serving(site) as server:
+        yield server.url
 
 
 def pytest_report_header():
