@@ -65,6 +65,7 @@ def test_masks_and_packed_texts_are_traced(position: str, way: Callable[..., Any
         ({"texts": torch.ones(2, 5)}, "TypeError", "segment_ids must be integers"),
     ],
 )
+@pytest.mark.filterwarnings("ignore:There is a performance drop")
 @pytest.mark.parametrize("way", [compiled, exported, mapped])
 def test_shapes_and_dtypes_are_checked_while_tracing(
     change: dict[str, Tensor], error: str, message: str, way: Callable[..., Any]
