@@ -25,13 +25,13 @@ def next_token_loss(logits: Tensor, targets: Tensor) -> Tensor:
     Returns:
         A scalar, in the dtype of the logits.
 
+    What takes the values of targets is checked on the CPU only, and not while ``torch.compile``,
+    ``torch.export`` or ``torch.func`` is tracing.
+
     Raises:
         TypeError: If logits are no floating-point tensor or targets no integer one.
         ValueError: If the shapes or devices differ, or every target is PAD.
         IndexError: If a target is no id; names it and where it stands.
-
-        What takes the values of targets is checked on the CPU only, and not while
-        ``torch.compile``, ``torch.export`` or ``torch.func`` is tracing.
 
     Example:
         >>> next_token_loss(torch.zeros(1, 2, 8), torch.tensor([[5, 0]]))  # ln 8
