@@ -160,6 +160,7 @@ OTHERS = {"torch", "numpy", "matplotlib", "PIL"} | sys.stdlib_module_names
 # As they stand in signatures, where Sphinx does not see what they were imported from.
 SHORT = {"ArrayLike", "NDArray", "Axes", "Tensor", "np.float64", "t.Any"}
 SHORT |= {"nn.Embedding", "nn.Dropout", "nn.Module", "nn.Parameter"}
+SHORT.add("simplellm.printing.Class")  # a type variable
 
 
 def is_elsewhere(target: str) -> bool:

@@ -360,7 +360,8 @@ def test_contract_page_shows_every_case_with_its_message(name, site):
         for dt in terms
     }
     module = make(contract.small)
-    cases = (*contract.arguments, *contract.inputs, *contract.generation, *contract.loading)
+    parts = ("arguments", "inputs", "generation", "caching", "losses", "loading")
+    cases = [case for part in parts for case in getattr(contract, part)]
     for case in cases:
         said = " ".join(case.message(**{contract.instance: module}).split())
         assert shown[case.call] == f"{case.error.__name__}: {said}"
