@@ -33,7 +33,7 @@ def wrong_at(page, widths=WIDTHS):
 
 
 @pytest.mark.opened("light", of="page")
-@pytest.mark.opened("liberation", "noto", of="notebook or sample")
+@pytest.mark.opened("liberation", "noto", of="notebook")
 def test_everything_fits_at_every_width(visit):
     assert wrong_at(visit.page) == {}
 
@@ -47,8 +47,8 @@ def test_everything_fits_with_text_of_twice_its_size(visit):
 
 
 @pytest.mark.opened("light", of="page")
-@pytest.mark.opened("liberation", "noto", of="notebook or sample")
-@pytest.mark.opened("slow", of="notebook")
+@pytest.mark.opened("liberation", "noto", of="notebook")
+@pytest.mark.opened("slow", of="sample with heatmap")
 def test_nothing_jumps_while_the_page_loads(visit):
     assert sum(value for value, *_ in visit.jumps) <= JUMP, visit.jumps
 
