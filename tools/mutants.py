@@ -38,20 +38,29 @@ CATALOGUES = (
     "simplellm/silent_bugs/variants",
     "simplellm/silent_bugs/correct",
 )
-JUDGES = ("simplellm/exercises/kinds",)  # beside the catalogues of exercises: what judges them
+JUDGES = (
+    "simplellm/exercises/kinds",
+    "simplellm/exercises/_answers",
+)  # beside the catalogues of exercises: what judges them
 
 # Which tests answer for a module where their names do not say so.
 TESTS = {
     "checks": ["test_token_embedding", "test_learned_*", "test_positional_*", "test_input_*"],
     "tables": ["test_token_embedding", "test_learned_*", "test_input_embedding"],
+    "saved_sinusoids": ["test_positional_*"],
     "positions": ["test_positions_from_mask"],
+    "model": ["test_model", "test_segments"],
+    "config": ["test_model"],
+    "checkpoints": ["test_model"],
+    "files": ["test_model", "test_vocabulary"],
+    "plain": ["test_model", "test_records", "test_tasks"],
     "byte_pairs": ["test_vocabulary"],
     "palette": ["test_plots", "test_heatmap"],
     "live_heatmap": ["test_heatmap"],
     "records": ["test_records", "test_experiments", "test_results"],
     "experiments": ["test_experiments", "test_results"],
     "claims": ["test_claims*"],
-    "exercises": ["test_exercises*"],
+    "exercises": ["test_exercises", "test_judges"],
     "silent_bugs": ["test_silent_bugs*", "test_bench*"],
 }
 
