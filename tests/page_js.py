@@ -4,8 +4,6 @@ from pathlib import Path
 
 # Resolves when the page stands: formulas typeset, fonts there, nothing on its way in.
 STANDS = """async () => {
-    const late = new Promise((_, fail) => setTimeout(fail, 60000, 'MathJax never started'));
-    if (window.MathJax) await Promise.race([MathJax.startup?.promise, late]);
     await document.fonts.ready;
     await Promise.all(document.getAnimations()
         .filter(a => a.effect.getComputedTiming().endTime < 5000)
