@@ -10,8 +10,11 @@ What mutmut leaves alone: what stands outside of functions, and functions with a
 traces the package (torch.compile, torch.export) is skipped, because nothing can be traced through
 the wrapper that mutmut puts around every function: see tests/conftest.py.
 
-A whole run takes hours, so it is no part of `make test`. What was measured is kept in .make/mutants
-and measured again only when the module or its tests have changed: stop it and go on as you like.
+A whole run takes hours, so it is no part of `make test`. What was measured is kept in
+.make/mutants: stop it and go on as you like. When a module has changed, all of its mutants are
+tried again; when only its tests have, those that had survived (delete .make/mutants to try every
+one). Modules that the same tests answer for share one run, because mypy and a first run of the
+tests come before it.
 """
 
 from __future__ import annotations
@@ -26,6 +29,7 @@ import time
 import tomllib
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
@@ -71,12 +75,15 @@ CONFIGURATION = """
 
 [tool.mutmut]
 source_paths = ["simplellm"]
-only_mutate = [{module}]
+only_mutate = {modules}
 pytest_add_cli_args = ["-p", "no:cacheprovider", "-m", "not slow"]
 pytest_add_cli_args_test_selection = {tests}
 also_copy = {copied}
 # PyTorch's threads do not outlive a fork: the tests run in children of a process that ran none.
 process_isolation = "forkserver"
+"""
+
+TYPE_CHECK = """
 type_check_command = ["python", "-m", "mypy", "simplellm", "--output", "json",
   "--disable-error-code", "unused-ignore", "--cache-dir", {cache}]
 """
@@ -129,34 +136,42 @@ def changed_lines(diff: str, sign: str) -> str:
     return "\n".join(lines)
 
 
-def measure(module: Path, key: str) -> dict:
-    """Run mutmut on one module in a copy of the project; return what became of its mutants."""
-    start = time.monotonic()
-    tests = tests_of(module)
+def prepare(tree: Path, modules: list[Path], typed: bool) -> None:
+    """Copy the project into a folder, with what mutmut is to do there."""
+    for pattern in COPIED:
+        for path in ROOT.glob(pattern):
+            if path.is_dir():
+                shutil.copytree(path, tree / path.name)
+            else:
+                shutil.copy2(path, tree)
+    cache = ROOT / ".make" / "mutants" / "mypy"
+    text = CONFIGURATION.format(
+        modules=json.dumps([path.relative_to(ROOT).as_posix() for path in modules]),
+        tests=json.dumps(tests_of(modules[0])),
+        copied=json.dumps([path.name for path in tree.iterdir()]),
+    )
+    if typed:
+        text += TYPE_CHECK.format(cache=json.dumps(str(cache)))
+    with (tree / "pyproject.toml").open("a", encoding="utf-8") as file:
+        file.write(text)
+
+
+def measure(modules: list[Path], names: list[str]) -> dict[Path, dict[str, Any]]:
+    """Run mutmut in a copy of the project; return each module's verdicts and survivors.
+
+    Without names all mutants are tried, with mypy before the tests; mutants that are named have
+    passed mypy already.
+    """
     with tempfile.TemporaryDirectory() as folder:
         tree = Path(folder)
-        for pattern in COPIED:
-            for path in ROOT.glob(pattern):
-                if path.is_dir():
-                    shutil.copytree(path, tree / path.name)
-                else:
-                    shutil.copy2(path, tree)
-        with (tree / "pyproject.toml").open("a", encoding="utf-8") as file:
-            file.write(
-                CONFIGURATION.format(
-                    module=json.dumps(module.relative_to(ROOT).as_posix()),
-                    tests=json.dumps(tests),
-                    copied=json.dumps([p.name for p in tree.iterdir()]),
-                    cache=json.dumps(str(ROOT / ".make" / "mutants" / "mypy")),
-                )
-            )
+        prepare(tree, modules, typed=not names)
         environment = {
             **os.environ,
             "OMP_NUM_THREADS": "1",
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         }
         done = subprocess.run(
-            [sys.executable, "-m", "mutmut", "run"],
+            [sys.executable, "-m", "mutmut", "run", *names],
             cwd=tree,
             env=environment,
             stdin=subprocess.DEVNULL,
@@ -164,44 +179,71 @@ def measure(module: Path, key: str) -> dict:
             text=True,
             errors="replace",
         )
-        meta = tree / "mutants" / f"{module.relative_to(ROOT).as_posix()}.meta"
-        codes = json.loads(meta.read_text("utf-8"))["exit_code_by_key"] if meta.is_file() else {}
-        if done.returncode or None in codes.values() or not meta.is_file():
-            output = (done.stdout + done.stderr).replace("\r", "\n").splitlines()
-            print("\n".join(output[-60:]))
-            sys.exit(f"mutmut did not get through {name_of(module)}: its last words stand above")
-        verdicts = {name: VERDICTS.get(code, "killed") for name, code in codes.items()}
-        survivors = [name for name, verdict in verdicts.items() if verdict == "survived"]
-        diffs = subprocess.run(
-            [sys.executable, "-c", SURVIVORS],
-            cwd=tree,
-            input=json.dumps([module.relative_to(ROOT).as_posix(), survivors]),
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout
-    return {
-        "key": key,
-        "seconds": time.monotonic() - start,
-        "counts": Counter(verdicts.values()),
-        "survivors": json.loads(diffs),
-    }
+        results = {}
+        for module in modules:
+            inside = module.relative_to(ROOT).as_posix()
+            meta = tree / "mutants" / f"{inside}.meta"
+            known = meta.is_file()
+            codes = json.loads(meta.read_text("utf-8"))["exit_code_by_key"] if known else {}
+            tried = {name: code for name, code in codes.items() if not names or name in names}
+            if done.returncode or None in tried.values() or not known:
+                output = (done.stdout + done.stderr).replace("\r", "\n").splitlines()
+                print("\n".join(output[-60:]))
+                sys.exit(
+                    f"mutmut did not get through {name_of(module)}: its last words stand above"
+                )
+            verdicts = {name: VERDICTS.get(code, "killed") for name, code in tried.items()}
+            survivors = [name for name, verdict in verdicts.items() if verdict == "survived"]
+            diffs = subprocess.run(
+                [sys.executable, "-c", SURVIVORS],
+                cwd=tree,
+                input=json.dumps([inside, survivors]),
+                capture_output=True,
+                text=True,
+                check=True,
+            ).stdout
+            results[module] = {"counts": Counter(verdicts.values()), "survivors": json.loads(diffs)}
+    return results
 
 
-def result_of(module: Path) -> dict:
-    """Return what became of a module's mutants, from .make/mutants where nothing has changed."""
-    store = ROOT / ".make" / "mutants" / f"{name_of(module).replace('/', '.')}.json"
-    inputs = [module.relative_to(ROOT).as_posix(), *tests_of(module), "requirements*.txt"]
-    key = digest(ROOT, [*inputs, "tests/conftest.py", "tools/mutants.py"])
-    if store.is_file():
-        known = json.loads(store.read_text(encoding="utf-8"))
-        if known["key"] == key:
-            return known
+def store_of(module: Path) -> Path:
+    """Return the file that keeps what became of a module's mutants."""
+    return ROOT / ".make" / "mutants" / f"{name_of(module).replace('/', '.')}.json"
+
+
+def results_of(modules: list[Path]) -> dict[Path, dict[str, Any]]:
+    """Return what became of the mutants of modules that the same tests answer for."""
+    tests = digest(ROOT, [*tests_of(modules[0]), "tests/conftest.py"])
+    results: dict[Path, dict[str, Any]] = {}
+    new, again = [], []
+    for module in modules:
+        code = digest(ROOT, [module.relative_to(ROOT).as_posix(), "requirements-mutants.txt"])
+        store = store_of(module)
+        known = json.loads(store.read_text(encoding="utf-8")) if store.is_file() else {}
+        results[module] = {"code": code, "tests": tests}
+        if known.get("code") != code:
+            new.append(module)
+        elif known["tests"] != tests and known["survivors"]:
+            again.append(module)
+            results[module] = {**known, "tests": tests}
+        else:
+            results[module] = {**known, "tests": tests}
     start = time.monotonic()
-    result = measure(module, key)
-    write_atomically(store, json.dumps(result, indent=1).encode())
-    say("mutants", f"{name_of(module)}: measured in {seconds_since(start)}")
-    return result
+    if new:
+        for module, found in measure(new, []).items():
+            results[module].update(found)
+    if again:
+        names = [name for module in again for name in results[module]["survivors"]]
+        for module, found in measure(again, names).items():
+            counts = Counter(results[module]["counts"])
+            del counts["survived"]
+            results[module].update(found, counts=counts + Counter(found["counts"]))
+    for module in new + again:
+        write_atomically(store_of(module), json.dumps(results[module], indent=1).encode())
+    if new or again:
+        measured = ", ".join(name_of(module) for module in new + again)
+        say("mutants", f"{measured}: measured in {seconds_since(start)}")
+    return results
 
 
 def main() -> int:
@@ -211,9 +253,15 @@ def main() -> int:
     if unknown := sorted(set(names) - set(known)):
         sys.exit(f"no such module: {', '.join(unknown)}. There are: {', '.join(known)}")
     excused = equivalents()
+    groups: dict[tuple[str, ...], list[Path]] = {}
+    for name in names or known:
+        groups.setdefault(tuple(tests_of(known[name])), []).append(known[name])
+    results = {}
+    for modules_of_group in groups.values():
+        results.update(results_of(modules_of_group))
     rows, low = [], []
     for name in names or known:
-        result = result_of(known[name])
+        result = results[known[name]]
         counts, equivalent = Counter(result["counts"]), 0
         for diff in result["survivors"].values():
             change = {"was": changed_lines(diff, "-"), "becomes": changed_lines(diff, "+")}
