@@ -1,6 +1,7 @@
 """Mutation testing: does a test fail where the package does something else?
 
-    python tools/mutants.py [MODULE ...]     (attention, claims/rules, ...; without names: all)
+    python tools/mutants.py [NAME ...]     (modules: attention, claims/rules, ...; topics: layer,
+                                            decoder, ...; without names: all)
 
 mutmut changes one thing at a time in a module (a mutant) and runs the tests of that module. A
 mutant that no test notices has survived: a test is missing, or the change means nothing. Those that
@@ -28,6 +29,7 @@ import tempfile
 import time
 import tomllib
 from collections import Counter
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -47,25 +49,26 @@ JUDGES = (
     "simplellm/exercises/_answers",
 )  # beside the catalogues of exercises: what judges them
 
-# Which tests answer for a module where their names do not say so.
-TESTS = {
-    "checks": ["test_token_embedding", "test_learned_*", "test_positional_*", "test_input_*"],
-    "tables": ["test_token_embedding", "test_learned_*", "test_input_embedding"],
-    "saved_sinusoids": ["test_positional_*"],
-    "positions": ["test_positions_from_mask"],
-    "model": ["test_model", "test_segments"],
-    "config": ["test_model"],
-    "checkpoints": ["test_model"],
-    "files": ["test_model", "test_vocabulary"],
-    "plain": ["test_model", "test_records", "test_tasks"],
-    "byte_pairs": ["test_vocabulary"],
-    "palette": ["test_plots", "test_heatmap"],
-    "live_heatmap": ["test_heatmap"],
-    "records": ["test_records", "test_experiments", "test_results"],
-    "experiments": ["test_experiments", "test_results"],
-    "claims": ["test_claims*"],
-    "exercises": ["test_exercises", "test_judges"],
-    "silent_bugs": ["test_silent_bugs*", "test_bench*"],
+# Modules that one set of tests answers for, by topic (the first pattern that fits a module counts).
+TOPICS: dict[str, tuple[list[str], list[str]]] = {
+    "layer": (
+        ["checks", "tables", "*_embedding", "positional_encoding", "saved_sinusoids", "sinusoids"],
+        ["input_*", "learned_*", "positional_*", "sinusoids", "token_*"],
+    ),
+    "decoder": (
+        "attention cache checkpoints config files generation loss model *positions".split(),
+        "attention cache generation loss model positions_* relative_* segments".split(),
+    ),
+    "text": (["byte_pairs", "corpus", "vocabulary"], ["corpus", "vocabulary"]),
+    "runs": (
+        ["experiments", "plain", "records", "tasks", "training"],
+        ["experiments", "records", "results", "tasks", "training"],
+    ),
+    "sweep": (["sweep"], ["sweep"]),
+    "pictures": (["*heatmap", "palette", "plots", "printing"], ["heatmap", "plots", "printing"]),
+    "claims": (["claims/*"], ["claims*"]),
+    "exercises": (["exercises/*"], ["exercises", "judges"]),
+    "bench": (["silent_bugs/*"], ["silent_bugs*", "bench*"]),
 }
 
 COPIED = ["_ext", "chapters", "tests", "tools", "simplellm", "*.toml", "*.txt", "*.md", "*.yml"]
@@ -114,13 +117,19 @@ def name_of(module: Path) -> str:
     return module.relative_to(ROOT / "simplellm").with_suffix("").as_posix()
 
 
-def tests_of(module: Path) -> list[str]:
-    """Return the test files that answer for a module."""
+def topic_of(module: Path) -> str:
+    """Return the topic of a module."""
     name = name_of(module)
-    patterns = TESTS.get(name.partition("/")[0], [f"test_{name}*"])
-    files = {path for pattern in patterns for path in (ROOT / "tests").glob(f"{pattern}.py")}
-    if not files:
-        sys.exit(f"no tests are known for {name}: name them in TESTS of tools/mutants.py")
+    for topic, (patterns, _) in TOPICS.items():
+        if any(fnmatch(name, pattern) for pattern in patterns):
+            return topic
+    sys.exit(f"no tests are known for {name}: give it a topic in TOPICS of tools/mutants.py")
+
+
+def tests_of(topic: str) -> list[str]:
+    """Return the test files that answer for the modules of a topic."""
+    folder = ROOT / "tests"
+    files = {path for name in TOPICS[topic][1] for path in folder.glob(f"test_{name}.py")}
     return sorted(path.relative_to(ROOT).as_posix() for path in files)
 
 
@@ -147,7 +156,7 @@ def prepare(tree: Path, modules: list[Path], typed: bool) -> None:
     cache = ROOT / ".make" / "mutants" / "mypy"
     text = CONFIGURATION.format(
         modules=json.dumps([path.relative_to(ROOT).as_posix() for path in modules]),
-        tests=json.dumps(tests_of(modules[0])),
+        tests=json.dumps(tests_of(topic_of(modules[0]))),
         copied=json.dumps([path.name for path in tree.iterdir()]),
     )
     if typed:
@@ -213,7 +222,7 @@ def store_of(module: Path) -> Path:
 
 def results_of(modules: list[Path]) -> dict[Path, dict[str, Any]]:
     """Return what became of the mutants of modules that the same tests answer for."""
-    tests = digest(ROOT, [*tests_of(modules[0]), "tests/conftest.py"])
+    tests = digest(ROOT, [*tests_of(topic_of(modules[0])), "tests/conftest.py"])
     results: dict[Path, dict[str, Any]] = {}
     new, again = [], []
     for module in modules:
@@ -249,16 +258,18 @@ def results_of(modules: list[Path]) -> dict[Path, dict[str, Any]]:
 def main() -> int:
     """Measure the modules named, or all; print the survivors and the table."""
     known = {name_of(path): path for path in modules()}
-    names = [name.removeprefix("simplellm/").removesuffix(".py") for name in sys.argv[1:]]
+    names = []
+    for word in sys.argv[1:]:
+        name = word.removeprefix("simplellm/").removesuffix(".py")
+        of_topic = [other for other, path in known.items() if topic_of(path) == name]
+        names += [name] if name in known else of_topic or [name]
     if unknown := sorted(set(names) - set(known)):
         sys.exit(f"no such module: {', '.join(unknown)}. There are: {', '.join(known)}")
     excused = equivalents()
-    groups: dict[tuple[str, ...], list[Path]] = {}
-    for name in names or known:
-        groups.setdefault(tuple(tests_of(known[name])), []).append(known[name])
     results = {}
-    for modules_of_group in groups.values():
-        results.update(results_of(modules_of_group))
+    for topic in TOPICS:
+        if chosen := [known[name] for name in names or known if topic_of(known[name]) == topic]:
+            results.update(results_of(chosen))
     rows, low = [], []
     for name in names or known:
         result = results[known[name]]
