@@ -226,7 +226,7 @@ def test_contents_without_a_chapter_are_refused() -> None:
 )
 def test_entry_stands_in_the_order_of_numbers(number: int, before: str) -> None:
     text = "chapters:\n- file: 02_order\n  needs: [1]\n- file: 04_sinusoidal_frequencies\n"
-    entry = new_chapter.ENTRY.replace("@name@", "a")
+    entry = new_chapter.ENTRY.replace(new_chapter.OWN_NAME, "a")
     assert new_chapter.with_entry(text, "a", number) == text.replace(before, entry + before)
     assert new_chapter.with_entry(text, "a", 12) == text + entry
 
@@ -243,7 +243,16 @@ def test_two_chapters_share_no_label() -> None:
     assert not one & other
 
 
-def test_nothing_is_left_to_fill_in() -> None:
+def test_nothing_of_the_template_is_left() -> None:
     text = nbformat.writes(new_chapter.page("scaling", TITLE))
     text += new_chapter.exercises("03_scaling", "scaling")
-    assert not re.search(r"@\w+@|TODO|FIXME|XXX", text)
+    own = (new_chapter.OWN_NAME, new_chapter.OWN_TITLE, new_chapter.OWN_SLUG)
+    assert [word for word in own if word in text] == []
+
+
+def test_the_template_has_not_been_run() -> None:
+    """It is run in the chapter that is made from it; until then it is as short as its sources."""
+    notebook = nbformat.read(new_chapter.TEMPLATE / "chapter.ipynb", as_version=4)
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert code
+    assert all(cell.outputs == [] and cell.execution_count is None for cell in code)

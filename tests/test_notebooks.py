@@ -417,6 +417,8 @@ def test_number_that_stands_or_is_exempt_passes(prose: str) -> None:
         ("````{admonition} About 0.99\n```{tip}\ntext\n```\n````", "0.99"),
         ("```\nshape (1, 640)\n```", "640"),
         ("| scheme | loss |\n|---|---|\n| none | 0.99 |", "0.99"),
+        ("| scheme | loss |\n|---|---|\n| a table | 1.99 |", "1.99"),  # it is not Table 1.99
+        ("% a comment\n\nIt is 0.99.", "0.99"),
         ('<img alt="At 0.99 the curve turns" src="a.png">', "0.99"),
         ("It is.[^1]\n\n[^1]: The loss is 0.99.", "0.99"),
         ("It is.[^why]\n\n  [^why]: The loss\n    is 0.99.", "0.99"),

@@ -30,6 +30,7 @@ from nbformat import NotebookNode
 
 from tools import chapter_map
 from tools.common import ROOT, main_guard, say, write_atomically
+from tools.markdown_cells import parts
 from tools.solutions import in_solution
 
 WORDS_A_MINUTE = 200
@@ -39,14 +40,6 @@ CODE_LINE, FORMULA, PICTURE = 4, 40, 60
 HIDDEN_INPUT = {"remove-cell", "hide-cell", "remove-input", "hide-input"}
 HIDDEN_OUTPUT = {"remove-cell", "hide-cell", "remove-output", "hide-output"}
 
-FORMULAS = re.compile(r"(?ms)^\$\$.*?^\$\$|^```\{math\}.*?^```")
-FOLDED = re.compile(
-    r"(?ms)^(:{3,}|`{3,})\{[\w-]+\}([^\n]*)\n:class:[^\n]*\bdropdown\b.*?^\1[ \t]*$"
-)
-NOT_READ = re.compile(
-    r"(?m)<[^>]*>|\]\([^)]*\)|^:[\w-]+:.*$|\{[\w:-]+\}|^[`:]{3,}.*-(?:start|end)\}.*$"
-    r"|^```\{bibliography\}[\s\S]*?^```|^%.*$"
-)
 WORD = re.compile(r"[^\W_][\w'’]*")
 
 
@@ -61,9 +54,11 @@ def words(notebook: NotebookNode) -> int:
             continue
         tags = set(cell.metadata.get("tags", []))
         if cell.cell_type == "markdown":
-            text = FOLDED.sub(r"\2", cell.source)  # the question stays
-            count += FORMULA * len(FORMULAS.findall(text))
-            count += len(WORD.findall(NOT_READ.sub(" ", FORMULAS.sub("", text))))
+            for part in parts(cell.source):
+                if part.kind == "display" and not part.folded:
+                    count += FORMULA
+                elif part.kind != "picture" and not part.folded:
+                    count += len(WORD.findall(part.text or ""))
         elif cell.cell_type == "code":
             if not tags & HIDDEN_INPUT:
                 count += CODE_LINE * sum(bool(line.strip()) for line in cell.source.splitlines())

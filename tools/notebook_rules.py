@@ -17,7 +17,6 @@ import sys
 import tokenize
 import warnings
 from collections.abc import Callable, Iterator
-from html.parser import HTMLParser
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
@@ -29,6 +28,7 @@ from nbval.plugin import find_comment_markers, find_metadata_tags
 from tools import install_cell, redrawing, solutions
 from tools.address import read_address
 from tools.common import ROOT
+from tools.markdown_cells import html_parts, parts
 from tools.prose_numbers import evidence_of, unsupported
 
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
@@ -141,52 +141,6 @@ def alt_problem(alt: object) -> str | None:
     return None
 
 
-class Images(HTMLParser):
-    """Collects the alt text of every <img> (None where there is none)."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.alts: list[str | None] = []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Take up one image."""
-        if tag == "img":
-            self.alts.append(dict(attrs).get("alt"))
-
-
-def images_of_html(source: str) -> list[str | None]:
-    """Return the alt text of every <img> in a piece of HTML."""
-    parser = Images()
-    parser.feed(source)
-    parser.close()
-    return parser.alts
-
-
-def without_code(markdown: str) -> str:
-    """Take fenced code and inline code out of a markdown cell, directives staying."""
-    markdown = re.sub(
-        r"(?ms)^([ \t]*)(`{3,}|~{3,})(?!\s*\{)[^\n]*\n.*?^[ \t]*\2[ \t]*$", "", markdown
-    )
-    return re.sub(r"(?<![`}])(`+)(?!`).+?(?<!`)\1(?!`)", "", markdown)
-
-
-def images_of_markdown(markdown: str) -> list[str | None]:
-    """Return the alt text of every picture in a markdown cell, in any of its four forms."""
-    text = without_code(markdown)
-    alts: list[str | None] = [
-        alt for alt in re.findall(r"!\[((?:[^\[\]]|\[[^\]]*\])*)\](?=[(\[])", text)
-    ]
-    alts += images_of_html(text)
-    directive = re.compile(
-        r"^[ \t]*(`{3,}|:{3,})\s*\{(?:figure|image)\}(?P<body>.*?)^[ \t]*\1",
-        re.DOTALL | re.MULTILINE,
-    )
-    for match in directive.finditer(text):
-        alt = re.search(r"(?m)^\s*:?alt:\s*(.+?)\s*$", match["body"])
-        alts.append(alt[1] if alt else None)
-    return alts
-
-
 def is_picture(output: NotebookNode) -> bool:
     """Say whether the page shows this output as a picture (HTML, where there is any, wins)."""
     data = output.get("data", {})
@@ -211,11 +165,12 @@ def alt_texts(notebook: NotebookNode) -> list[str]:
     for number, cell in enumerate(notebook.cells, 1):
         alts: list[object] = []
         if cell.cell_type == "markdown":
-            alts += images_of_markdown(cell.source)
+            alts += [part.text for part in parts(cell.source) if part.kind == "picture"]
         elif cell.cell_type == "code":
             alts += [alt_of_cell(cell) for output in cell.outputs if is_picture(output)]
             for output in cell.outputs:
-                alts += images_of_html(output.get("data", {}).get("text/html", ""))
+                shown = html_parts(output.get("data", {}).get("text/html", ""))
+                alts += [part.text for part in shown if part.kind == "picture"]
         for alt in alts:
             problem = alt_problem(alt)
             if problem:

@@ -13,32 +13,23 @@ constants of the definition (10000).
 from __future__ import annotations
 
 import ast
-import html
 import re
 from dataclasses import dataclass, field
 from decimal import Decimal
-from html.parser import HTMLParser
 
 from IPython.core.inputtransformer2 import TransformerManager
 from nbformat import NotebookNode
 
+from tools.markdown_cells import VERBATIM, html_parts, parts
+
 # ---- what counts as prose ------------------------------------------------------------------------
 
-# Directives whose body is no prose, and languages whose code is a command rather than a claim.
-NOT_PROSE = {
-    *("bibliography", "code-block", "code", "eval-rst", "include", "literalinclude", "mermaid"),
-    *("raw", "toctree", "tableofcontents", "glossary-list"),
-    *("bash", "sh", "shell", "console", "yaml", "yml", "toml", "json", "ini", "bibtex", "html"),
-}
-# Directives whose argument is a file or a name.
-NAME_ARGUMENT = {"figure", "image", "exercise-start", "solution", "solution-start", "glue"}
-FENCE = re.compile(r"^\s*(?P<fence>`{3,}|~{3,}|:{3,})\s*(?P<info>.*?)\s*$")
-OPTION = re.compile(r"^\s*:(?P<name>[\w-]+):\s*(?P<value>.*)$")
-
-FORMULA = re.compile(
-    r"\$\$.+?\$\$|(?<![\\$])\$(?!\s)(?:\\.|[^$\\])+?\$|\\\[.+?\\\]|\\\(.+?\\\)"
-    r"|\{math\}`[^`]+`|\\begin\{(\w+\*?)\}.+?\\end\{\1\}",
-    re.DOTALL,
+# Languages whose code is a command or a setting rather than a claim.
+COMMANDS = {"bash", "sh", "shell", "console", "yaml", "yml", "toml", "json", "ini", "bibtex"}
+NO_CLAIM = {*COMMANDS, *VERBATIM, "html"}
+# Roles whose text is a place or a source; glue shows a number that the notebook computed.
+ADDRESS = re.compile(
+    r"(?:cite|ref|doc|numref|eq|download|term|glue|prf|py|class|func|meth|mod|attr|any)(?![a-z])"
 )
 FORMULA_CONSTANTS = {Decimal(10000)}
 
@@ -51,18 +42,7 @@ MONTHS = "January|February|March|April|May|June|July|August|September|October|No
 EXEMPT = [
     re.compile(pattern, re.DOTALL)
     for pattern in (
-        r"<!--.*?-->",
-        r"(?m)^%.*$",  # a MyST comment
-        # a link's definition: an address, perhaps a title, and nothing more
-        r"(?m)^\s*\[(?!\^)[^\]\n]+\]:[ \t]*\S+(?:[ \t]+(?:\"[^\"\n]*\"|'[^'\n]*'))?[ \t]*$",
-        r"\[\^[^\]\s]+\]:?",  # the name of a footnote; what it says is a claim like any other
-        r"(?m)^\([\w:.-]+\)=\s*$",  # a target
-        r"\{(?:cite|ref|doc|numref|eq|download|term|glue|prf|py|class|func|meth|mod|attr|any)"
-        r"[\w:-]*\}`[^`]*`",
-        r"<https?://[^>]*>|\bhttps?://[^\s)>\]]+",
-        # the address of a link, and not its title, which shows under the mouse
-        r"(?<=\])\([^()\s]*(?:\([^()]*\)[^()\s]*)*(?=\)|\s+[\"'])",
-        r"(?<=\])\[[^\]]*\]",  # the name of a link
+        r"\bhttps?://[^\s)>\]]+",
         r"\barXiv:\s?\d+\.\d+(?:v\d+)?|\bdoi:\s?\S+",
         # Vaswani et al. (2017, section 3.4) · Vaswani et al. 2017 · Vaswani (2017) · (Press, 2022)
         rf"\b{AUTHORS},?\s*\(?{YEAR}(?:,[^()]*\))?|\b{NAME}\s*\({YEAR}(?:[,;][^()]*)?\)"
@@ -79,9 +59,7 @@ EXEMPT = [
     )
 ]
 
-IMAGE_TAG = re.compile(r"<img\b[^<>]*?\balt\s*=\s*([\"'])(.*?)\1[^<>]*>", re.DOTALL | re.IGNORECASE)
-TAG = re.compile(r"</?[A-Za-z][A-Za-z0-9-]*(?:\s[^<>]*)?/?>")
-SPACES = {"&nbsp;": "\u00a0", "&thinsp;": "\u2009"}
+POWER = re.compile(r"[⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+")
 SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻", "0123456789-")
 
 # ---- numbers -------------------------------------------------------------------------------------
@@ -173,38 +151,9 @@ class Evidence:
         return one(number.value) or (bool(number.parts) and all(map(one, number.parts)))
 
 
-class Text(HTMLParser):
-    """Collects what a reader of an HTML output sees: no script, no style, no attribute."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.parts: list[str] = []
-        self.hidden = 0
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Hide what follows a script or style; elsewhere a tag parts words."""
-        del attrs
-        self.hidden += tag in ("script", "style")
-        self.parts.append("\n")
-
-    def handle_endtag(self, tag: str) -> None:
-        """Show again."""
-        if tag in ("script", "style"):
-            self.hidden = max(0, self.hidden - 1)
-        self.parts.append("\n")
-
-    def handle_data(self, data: str) -> None:
-        """Keep what is not hidden."""
-        if not self.hidden:
-            self.parts.append(data)
-
-
 def text_of_html(source: str) -> str:
     """Return the visible text of a piece of HTML."""
-    parser = Text()
-    parser.feed(source)
-    parser.close()
-    return "".join(parser.parts)
+    return "".join(p.text if p.kind == "words" and p.text else "\n" for p in html_parts(source))
 
 
 def numbers_in_code(source: str) -> list[Decimal]:
@@ -244,66 +193,35 @@ def evidence_of(notebook: NotebookNode) -> Evidence:
     return evidence
 
 
-def prose_of(markdown: str) -> str:
-    """Return what of a markdown cell makes claims: its text, its alt texts, its formulas."""
-    kept: list[str] = []
-    opened: list[tuple[str, str]] = []  # the fences around this line, with their directives
-    options = yaml = False  # are we in the lines right after a directive's opening?
-    for line in markdown.splitlines():
-        fence = FENCE.match(line)
-        dropped = any(name in NOT_PROSE for _, name in opened)
-        if fence and opened and not fence["info"]:
-            top, name = opened[-1]
-            if fence["fence"][0] == top[0] and len(fence["fence"]) >= len(top):
-                opened.pop()
-                options = yaml = False
-                if name == "math":
-                    kept.append("$$")
-                continue
-        if fence and not dropped:
-            directive = re.match(r"\{([\w:+-]+)\}\s*(.*)", fence["info"])
-            name = directive[1] if directive else fence["info"].partition(" ")[0]
-            opened.append((fence["fence"], name))
-            options = bool(directive)
-            if name == "math":
-                kept.append("$$")
-            if directive and name not in NOT_PROSE | NAME_ARGUMENT:
-                kept.append(directive[2])
-            continue
-        if dropped:
-            continue
-        if options and line.strip() == "---":
-            yaml, options = not yaml, not yaml
-            continue
-        option = OPTION.match(line) if options else None
-        if option or yaml:
-            if option and option["name"] in ("alt", "caption"):
-                kept.append(option["value"])
-            continue
-        options = False
-        kept.append(line)
-    return "\n".join(kept)
-
-
-def clean(prose: str) -> str:
-    """Take out of prose what is exempt, and write superscripts as powers."""
-    for entity, character in SPACES.items():
-        prose = prose.replace(entity, character)
-    prose = IMAGE_TAG.sub(r" \2 ", prose)
+def prose_of(markdown: str) -> tuple[str, list[range]]:
+    """Return what of a markdown cell makes claims (what is exempt, as blanks), and its formulas."""
+    text = ""
+    formulas = []
+    for part in parts(markdown):
+        piece = part.text or ""
+        if part.kind in ("formula", "display"):
+            formulas.append(range(len(text) + 1, len(text) + 1 + len(piece)))
+            text += f"${piece}$"
+        elif part.kind == "code":
+            text += f"`{piece}`"
+        elif part.kind == "words":
+            text += POWER.sub(lambda found: "^" + found[0].translate(SUPERSCRIPTS), piece)
+        elif part.kind == "tag" or (part.kind == "role" and ADDRESS.match(part.name)):
+            text += " "
+        elif part.kind != "block" or part.name not in NO_CLAIM:
+            text += f" {piece} "
     for pattern in EXEMPT:
-        prose = pattern.sub(" ", prose)
-    prose = re.sub(r"[⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+", lambda found: "^" + found[0].translate(SUPERSCRIPTS), prose)
-    return html.unescape(TAG.sub(" ", prose))
+        text = pattern.sub(lambda found: " " * len(found[0]), text)
+    return text, formulas
 
 
 def unsupported(markdown: str, evidence: Evidence) -> list[tuple[str, str]]:
     """Return (number, the words around it) for each number of a cell that stands nowhere."""
-    text = clean(prose_of(markdown))
-    formulas = [match.span() for match in FORMULA.finditer(text)]
+    text, formulas = prose_of(markdown)
     missing = []
     for number in numbers_in(text):
         start, end = number.start, number.start + len(number.text)
-        in_formula = any(first <= start < last for first, last in formulas)
+        in_formula = any(start in formula for formula in formulas)
         if number.checked and not (
             (in_formula and number.value in FORMULA_CONSTANTS) or evidence.holds(number)
         ):
