@@ -425,7 +425,13 @@ def _parsed(file: Path) -> BeautifulSoup:
     return BeautifulSoup(file.read_text("utf-8"), "html.parser")
 
 
+@pytest.fixture(scope="session")
+def soup_of(site):
+    """`soup_of(page)`: a page as it lies on the disk, parsed; to be read, not changed."""
+    return lambda page: _parsed(site / page)
+
+
 @pytest.fixture
-def soup(page_path, site) -> BeautifulSoup:
-    """The page as it lies on the disk, parsed; to be read, not changed."""
-    return _parsed(site / page_path)
+def soup(page_path, soup_of) -> BeautifulSoup:
+    """The page of a test that is given one, parsed."""
+    return soup_of(page_path)

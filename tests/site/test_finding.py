@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 import yaml
-from bs4 import BeautifulSoup
 
 from tools import chapter_map
 
@@ -65,30 +64,30 @@ def test_contents_number_each_chapter_and_mark_the_core_path(page_path, soup):
         assert (unspoken, unseen) == ((["●"], ["(core path)"]) if chapter.core else ([], []))
 
 
-def test_contents_start_with_the_first_page_under_the_caption(site):
-    soup = BeautifulSoup((site / FIRST_PAGE).read_text("utf-8"), "html.parser")
-    caption = soup.select_one("nav.bd-links .caption")
+def test_contents_start_with_the_first_page_under_the_caption(soup_of):
+    caption = soup_of(FIRST_PAGE).select_one("nav.bd-links .caption")
     assert caption.get_text(strip=True) == "The book"
     assert target(caption.find_next("a"), FIRST_PAGE) == FIRST_PAGE
 
 
-def test_previous_and_next_follow_the_contents(site):
-    order = contents()
-    for at, page in enumerate(order):
-        soup = BeautifulSoup((site / page).read_text("utf-8"), "html.parser")
-        for kind, wanted in (
-            ("left-prev", order[at - 1] if at else None),
-            ("right-next", order[at + 1] if at + 1 < len(order) else None),
-        ):
-            link = soup.select_one(f".prev-next-area a.{kind}")
-            assert (target(link, page) if link else None) == wanted, (page, kind)
+ORDER = contents()
+NEIGHBOURS = dict(zip(ORDER, zip([None, *ORDER], [*ORDER[1:], None], strict=False), strict=True))
 
 
-@pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda chapter: chapter.file)
-def test_chapter_links_what_you_need_first(chapter, site):
+@pytest.mark.parametrize("page", ORDER)
+def test_previous_and_next_follow_the_contents(page, soup_of):
+    links = [
+        soup_of(page).select_one(f".prev-next-area a.{k}") for k in ("left-prev", "right-next")
+    ]
+    assert tuple(link and target(link, page) for link in links) == NEIGHBOURS[page]
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda chapter: PAGES[chapter.number])
+def test_chapter_links_what_you_need_first(chapter, soup_of):
     page = PAGES[chapter.number]
-    soup = BeautifulSoup((site / page).read_text("utf-8"), "html.parser")
-    (line,) = (p for p in soup.select("article p") if "You need this first:" in p.get_text())
+    (line,) = (
+        p for p in soup_of(page).select("article p") if "You need this first:" in p.get_text()
+    )
     links = {target(link, page) for link in line.select('a[href*=".html"]')}
     wanted = {PAGES[number] for number in chapter.needs + chapter.helps}
     assert wanted <= links
