@@ -1,15 +1,14 @@
 """Where the book is public, and what follows: buttons, canonical links, link previews, sitemap.
 
-Everything comes from `repository: url:` in _config.yml (tools/address.py says how). While that line
-is empty, no page names an address. Descriptions are there always: each page brings its own.
+Everything comes from `repository: url:` in _config.yml (tools/chapters/address.py says how). While
+that line is empty, no page names an address. Descriptions are there always: each page has its own.
 
 The extensions that exist do less here: sphinxext-opengraph takes its description from the first
-lines of text, never from the page's own, and cannot see the front door; sphinx-sitemap lists the
-search page and needs the git history.
+lines of text, never from the page's own, and cannot see the front door. sphinx-sitemap would do,
+and be one dependency more for eleven lines.
 """
 
 import re
-import sys
 from html import escape, unescape
 from pathlib import Path
 from urllib.parse import quote
@@ -17,9 +16,7 @@ from urllib.parse import quote
 from sphinx.errors import ConfigError
 from sphinx.util import logging
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-
-from tools.address import read_address
+from tools.chapters.address import read_address
 
 log = logging.getLogger(__name__)
 
@@ -158,8 +155,9 @@ def write_the_sitemap(app, exception):
 
 def draw_the_card(path, title):
     """The book's own table in true values, with the title below it."""
-    from draw_marks import colour, value
     from PIL import Image, ImageDraw, ImageFont
+
+    from _ext.draw_marks import colour, value
 
     card = Image.new("RGB", CARD_SIZE, "#fbf9f5")
     draw = ImageDraw.Draw(card)

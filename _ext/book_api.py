@@ -14,15 +14,14 @@ import sys
 import textwrap
 from pathlib import Path
 
-import book_pages
 from docutils import nodes
 from docutils.statemachine import StringList
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
+from _ext import book_pages
 
+ROOT = Path(__file__).resolve().parent.parent
 log = logging.getLogger(__name__)
 
 

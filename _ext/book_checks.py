@@ -7,8 +7,9 @@ from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from book_address import front_head
 from sphinx.util import logging
+
+from _ext.book_address import front_head
 
 log = logging.getLogger(__name__)
 

@@ -4,14 +4,9 @@
 `contract_cases.py`, and the tests run the same ones.
 """
 
-import sys
-from pathlib import Path
-
 from docutils import nodes
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 log = logging.getLogger(__name__)
 

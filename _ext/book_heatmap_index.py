@@ -3,14 +3,11 @@
 import base64
 import json
 import re
-import sys
 from io import BytesIO
 from pathlib import Path
 
 from docutils import nodes
 from sphinx.util.docutils import SphinxDirective
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 SIZE = 112, 70  # of a small picture: enough to know it again
 

@@ -13,17 +13,14 @@ box says in words what it needs. All of it is still, and works without JavaScrip
 import functools
 import itertools
 import posixpath
-import sys
 from html import escape
 from pathlib import Path
 
-import book_pages
 from bs4 import BeautifulSoup
 from sphinx.util import logging
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-
-from tools import chapter_map
+from _ext import book_pages
+from tools.chapters import chapter_map
 
 log = logging.getLogger(__name__)
 

@@ -1,19 +1,13 @@
 """`{worksheets}`: links to every chapter as a worksheet, and to all of them in one folder."""
 
-import sys
 from html import escape
 from pathlib import Path
 
 from docutils import nodes
 from sphinx.util.docutils import SphinxDirective
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-
-from tools import chapter_map, solutions
-
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-
-from book_downloads import zipped
+from _ext.book_downloads import zipped
+from tools.chapters import chapter_map, solutions
 
 FOLDER = "worksheets"
 ALL = "worksheets.zip"

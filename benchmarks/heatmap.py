@@ -1,6 +1,6 @@
 """How fast the heatmap answers, in Chromium: reported, never asserted.
 
-    python benchmarks/heatmap.py
+    python -m benchmarks.heatmap
 
 For 128 × 128 and 512 × 512 numbers, medians with 95th percentiles in milliseconds:
 
@@ -13,16 +13,13 @@ For 128 × 128 and 512 × 512 numbers, medians with 95th percentiles in millisec
 from __future__ import annotations
 
 import statistics
-import sys
 import tempfile
 from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from playwright.sync_api import Browser, Page
 
 from simplellm.heatmap import EncodingExplorer
-from tools.browser import chromium
+from tools.machine.browser import chromium
 
 LOADS = 30
 MOVES = 200

@@ -1,6 +1,6 @@
 """What the input layer costs, beside the idiom everybody writes and beside the bare lookup.
 
-Run ``python benchmarks/layer.py`` (about a minute). It prints Markdown; the targets are reported
+Run ``python -m benchmarks.layer`` (about a minute). It prints Markdown; the targets are reported
 beside the measurements and never asserted, because a busy machine is no defect.
 
 Each round runs every candidate once, in a shuffled order, and a ratio is taken *within* a round:
@@ -14,7 +14,6 @@ import argparse
 import math
 import platform
 import random
-import sys
 import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -26,11 +25,9 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # runs from a checkout as it is
-
 from simplellm import InputEmbedding
-from tools.compiler import MISSING, find_compiler
-from tools.timing import as_ratio, as_time, measure, print_table
+from tools.machine.compiler import MISSING, find_compiler
+from tools.machine.timing import as_ratio, as_time, measure, print_table
 
 VOCAB_SIZE = 32_768
 DROPOUT = 0.1

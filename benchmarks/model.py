@@ -1,6 +1,6 @@
 """What the model costs: each scheme, PyTorch's own encoder layers, the cache, and the sweep.
 
-Run ``python benchmarks/model.py`` (a few minutes). It prints Markdown; nothing is asserted.
+Run ``python -m benchmarks.model`` (a few minutes). It prints Markdown; nothing is asserted.
 
 Each round runs every candidate once, in a shuffled order, and ratios are taken within a round, so
 that what the machine does meanwhile hits numerator and denominator alike. Medians over rounds are
@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import os
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -23,14 +22,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # runs from a checkout as it is
-
 from simplellm import InputEmbedding, SimpleLLM, SimpleLLMConfig
 from simplellm.experiments import MICROSCOPE, Experiment
 from simplellm.model import POSITIONS, next_token_loss
 from simplellm.sweep import run_sweep
 from simplellm.training import train
-from tools.timing import as_ratio, as_time, measure, print_table
+from tools.machine.timing import as_ratio, as_time, measure, print_table
 
 VOCAB_SIZE, BATCH, SEQ_LEN = 106, 32, 64  # those of the microscope on text
 

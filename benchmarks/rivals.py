@@ -1,7 +1,7 @@
 """The same picture with the same slider, by four hands: reported, never asserted.
 
     pip install -r requirements-bench.txt
-    python benchmarks/rivals.py
+    python -m benchmarks.rivals
 
 512 × 512 numbers of the sinusoidal encoding, and a slider over its base, in 16 steps:
 
@@ -24,8 +24,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-
 import nbformat
 import numpy as np
 from playwright.sync_api import Browser, Page
@@ -33,8 +31,8 @@ from playwright.sync_api import Browser, Page
 from simplellm import sinusoidal_encoding
 from simplellm.heatmap import EncodingExplorer
 from simplellm.palette import colors
-from tools import jupyter
-from tools.browser import chromium
+from tools.machine import jupyter
+from tools.machine.browser import chromium
 
 SIZE = 512
 BASES = np.logspace(1, 6, 16)

@@ -1,6 +1,6 @@
 """How heavy the pages are and how soon they stand: reported, never asserted.
 
-    python benchmarks/site.py
+    python -m benchmarks.site
 
 Builds the book once from nothing, then loads every chapter in Chromium from a local server.
 """
@@ -11,20 +11,16 @@ import contextlib
 import functools
 import http.server
 import statistics
-import sys
 import threading
 import time
 from collections import Counter
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from playwright.sync_api import Browser
 
 from benchmarks.heatmap import WATCH
 from tools import build_book
-from tools.browser import chromium
-from tools.common import ROOT
+from tools.machine.browser import chromium
+from tools.machine.common import ROOT
 
 SITE = ROOT / "_build" / "html"
 LOADS = 10

@@ -8,7 +8,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from tools import browser, run_tests
+from tools import run_tests
+from tools.machine import browser
 
 
 @pytest.fixture

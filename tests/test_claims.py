@@ -44,8 +44,8 @@ from simplellm.claims import (
 from simplellm.claims import claim as claim_module
 from simplellm.claims.table import link, script, stylesheet
 from simplellm.records import mean_and_interval
-from tools.browser import chromium
-from tools.common import ROOT
+from tools.machine.browser import chromium
+from tools.machine.common import ROOT
 
 quick = settings(max_examples=100, deadline=None, database=None)
 

@@ -21,7 +21,8 @@ from typing import Any
 
 import pytest
 
-from tools import commands, common, setup_env
+from tools import commands, setup_env
+from tools.machine import common
 
 ROOT = Path(__file__).parent.parent
 MAKE = shutil.which("make")
@@ -108,12 +109,17 @@ def test_too_old_python_is_named_with_the_way_out(tmp_path: Path, target: str) -
 def test_what_an_old_python_reads_first_is_in_a_syntax_it_knows() -> None:
     """Nothing newer than Python 2.7 and 3.4 have, up to the check of the version."""
     newer = (ast.JoinedStr, ast.AnnAssign, ast.NamedExpr, ast.Match, ast.AsyncFunctionDef)
-    for name in ("tools/book.py", "tools/__init__.py", "tools/python_version.py"):
+    for name in (
+        "tools/book.py",
+        "tools/__init__.py",
+        "tools/machine/__init__.py",
+        "tools/machine/python_version.py",
+    ):
         tree = ast.parse((ROOT / name).read_text(encoding="utf-8"))
         assert not [node for node in ast.walk(tree) if isinstance(node, newer)]
         imported = [node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
         assert "__future__" not in imported
-        assert imported[:1] in ([], ["tools"])  # of these, python_version stands first
+        assert imported[:1] in ([], ["tools.machine"])  # of these, python_version stands first
 
 
 @needs_make
@@ -199,26 +205,26 @@ def told(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
     ("typed", "started"),
     [
         ("setup", []),
-        ("book", [("tools/build_book.py",)]),
-        ("serve --port 8001", [("tools/build_book.py",), ("serve 8001",)]),
+        ("book", [("-m", "tools.build_book")]),
+        ("serve --port 8001", [("-m", "tools.build_book"), ("serve 8001",)]),
         ("lab --no-browser", [("-m", "jupyterlab", "chapters", "--no-browser")]),
-        ("chapter 13_a 'A b'", [("tools/new_chapter.py", "13_a", "A b")]),
+        ("chapter 13_a 'A b'", [("-m", "tools.new_chapter", "13_a", "A b")]),
         (
             "refresh chapters/a.ipynb",
             [
-                ("tools/refresh.py", str(Path("chapters/a.ipynb"))),
-                ("tools/measure_chapters.py", str(Path("chapters/a.ipynb"))),
+                ("-m", "tools.refresh", str(Path("chapters/a.ipynb"))),
+                ("-m", "tools.measure_chapters", str(Path("chapters/a.ipynb"))),
             ],
         ),
-        ("test unit,book types", [("tools/run_tests.py", "unit,book", "types")]),
+        ("test unit,book types", [("-m", "tools.run_tests", "unit,book", "types")]),
         ("sweep --out other", [("-m", "simplellm.sweep", "run", "--out", "other")]),
         ("sweep", [("-m", "simplellm.sweep", "run", "--out", "sweep-results")]),
-        ("bench", [("tools/run_benchmarks.py",)]),
+        ("bench", [("-m", "tools.run_benchmarks")]),
         (
             "mutants claims/rules",
             [
                 ("-m", "pip", "install", "-q", "-r", "requirements-mutants.txt"),
-                ("tools/mutants.py", "claims/rules"),
+                ("-m", "tools.mutants", "claims/rules"),
             ],
         ),
     ],
@@ -236,7 +242,7 @@ def test_files_are_named_as_they_read_where_one_stands(
 ) -> None:
     monkeypatch.chdir(ROOT / "chapters")
     assert commands.main(["refresh", "a.ipynb"]) == 0
-    assert told[0][1] == str(Path("chapters/a.ipynb"))
+    assert told[0][-1] == str(Path("chapters/a.ipynb"))
     monkeypatch.chdir(tmp_path)
     assert commands.main(["sweep", "--out", "here"]) == 0
     assert told[-1][-1] == str(tmp_path / "here")
@@ -247,9 +253,9 @@ def test_step_that_fails_ends_the_command_with_its_status(
 ) -> None:
     seen: list[str] = []
     monkeypatch.setattr(commands.setup_env, "main", lambda **_: 0)
-    monkeypatch.setattr(commands, "start", lambda *words: seen.append(words[0]) or 7)
+    monkeypatch.setattr(commands, "start", lambda *words: seen.append(words[1]) or 7)
     assert commands.main(["refresh"]) == 7
-    assert seen == ["tools/refresh.py"]
+    assert seen == ["tools.refresh"]
 
 
 WAITS_TO_BE_TOLD = """\
@@ -322,7 +328,8 @@ def test_tools_print_utf_8_whatever_the_console(tmp_path: Path, encoding: str) -
     done = run_book("setup", "--python", "√", root=book, env=environment)
     assert "√ was not found" in done.stderr
     done = subprocess.run(
-        [sys.executable, str(book / "tools/serve.py"), "--folder", "√", "0"],
+        [sys.executable, "-m", "tools.serve", "--folder", "√", "0"],
+        cwd=book,
         env=environment,
         capture_output=True,
         encoding="utf-8",
@@ -333,7 +340,7 @@ def test_tools_print_utf_8_whatever_the_console(tmp_path: Path, encoding: str) -
 
 def test_children_of_a_tool_print_utf_8_too() -> None:
     code = (
-        "import subprocess, sys; from tools.common import main_guard\n"
+        "import subprocess, sys; from tools.machine.common import main_guard\n"
         "main_guard(lambda: subprocess.call([sys.executable, '-c', 'print(chr(8730))']))"
     )
     done = subprocess.run(
@@ -410,9 +417,9 @@ def test_windows_commands_start_the_python_in_scripts(
             return 0
 
     monkeypatch.setattr(subprocess, "Popen", Child)
-    assert commands.start("tools/build_book.py") == 0
+    assert commands.start("-m", "tools.build_book") == 0
     assert seen == [
-        ([str(ROOT / ".venv" / "Scripts" / "python.exe"), "tools/build_book.py"], {"cwd": ROOT})
+        ([str(ROOT / ".venv" / "Scripts" / "python.exe"), "-m", "tools.build_book"], {"cwd": ROOT})
     ]
 
 

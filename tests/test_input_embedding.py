@@ -23,7 +23,7 @@ from simplellm import (
     TokenEmbedding,
     sinusoidal_encoding,
 )
-from tools.compiler import MISSING, find_compiler
+from tools.machine.compiler import MISSING, find_compiler
 
 quick = settings(max_examples=30, deadline=None, database=None)
 

@@ -17,8 +17,9 @@ import yaml
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from tools import install_cell, refresh
-from tools.address import Address, address_of, in_citation, in_pyproject, read_address
+from tools import refresh
+from tools.chapters import install_cell
+from tools.chapters.address import Address, address_of, in_citation, in_pyproject, read_address
 
 ROOT = Path(__file__).parent.parent
 BOOK = "https://github.com/example/simplellm-book"
@@ -149,7 +150,7 @@ def imported(notebook: NotebookNode) -> set[str]:
 def test_colab_has_or_gets_all_that_a_chapter_imports(path: Path) -> None:
     names = imported(nbformat.read(path, as_version=4)) - {"google"}
     others = names - set(sys.stdlib_module_names) - COLAB_HAS - set(install_cell.COLAB_LACKS)
-    assert others == {"simplellm"}, "name what Colab lacks in tools/install_cell.py"
+    assert others == {"simplellm"}, "name what Colab lacks in tools/chapters/install_cell.py"
 
 
 # ---- where it stands -----------------------------------------------------------------------------

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import re
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,18 +14,18 @@ from hypothesis import strategies as st
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from tools import chapter_map, measure_chapters
-from tools.chapter_map import Chapter
+from _ext import book_map
+from tools import measure_chapters
+from tools.chapters import chapter_map
+from tools.chapters.chapter_map import Chapter
 
 ROOT = Path(__file__).parent.parent
-sys.path.insert(0, str(ROOT / "_ext"))
-import book_map  # noqa: E402
 
 CORE_PATH = {0, 1, 2, 3, 4, 5, 7}
 LONGEST = 25  # minutes of reading; what is longer folds away or moves to another page
 
 CHAPTERS = chapter_map.load(ROOT)
-AGAIN = "run tools/measure_chapters.py"
+AGAIN = "run python -m tools.measure_chapters"
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tools.markdown_cells import parts
+from tools.chapters.markdown_cells import parts
 
 
 def said(markdown: str, *kinds: str) -> list[str | None]:

@@ -14,7 +14,7 @@ import pytest
 from nbformat import NotebookNode
 
 from tools import new_chapter
-from tools import notebook_rules as rules
+from tools.chapters import notebook_rules as rules
 
 ROOT = Path(__file__).parent.parent
 NAME, TITLE = "98_a_chapter_from_the_scaffold", "Scaling by √d_model"
@@ -70,7 +70,7 @@ def trees(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, byt
         copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
         copy(ROOT / name, tree / name)
     before = files(tree)
-    made = command(tree, "tools/new_chapter.py", NAME, TITLE)
+    made = command(tree, "-m", "tools.new_chapter", NAME, TITLE)
     assert made.returncode == 0, made.stdout + made.stderr
     return tree, before
 
@@ -107,7 +107,7 @@ def test_page_and_judge_are_added_and_listed_in_three(trees: tuple[Path, dict[st
 
 
 def test_new_chapter_gives_the_same_bytes_when_refreshed(tree: Path) -> None:
-    again = command(tree, "tools/refresh.py", f"chapters/{NAME}.ipynb")
+    again = command(tree, "-m", "tools.refresh", f"chapters/{NAME}.ipynb")
     assert f"unchanged chapters/{NAME}.ipynb" in again.stdout, again.stdout + again.stderr
 
 
@@ -129,7 +129,7 @@ def test_exercises_of_a_new_chapter_keep_every_promise(tree: Path) -> None:
 
 def test_second_chapter_of_that_name_is_refused(tree: Path) -> None:
     before = (tree / "_toc.yml").read_bytes()
-    done = command(tree, "tools/new_chapter.py", NAME, TITLE)
+    done = command(tree, "-m", "tools.new_chapter", NAME, TITLE)
     assert done.returncode != 0
     assert f"chapters/{NAME}.ipynb exists already" in done.stderr
     assert (tree / "_toc.yml").read_bytes() == before

@@ -1,7 +1,7 @@
 """Every committed chapter keeps to the rules, and every rule catches what it is for.
 
 That the outputs are those of today's code is nbval's part (`make test` runs it); here stands what
-nbval does not see. The rules are in tools/notebook_rules.py and tools/prose_numbers.py.
+nbval does not see. The rules are in tools/chapters/notebook_rules.py and prose_numbers.py.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ import pytest
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from tools import install_cell
-from tools import notebook_rules as rules
-from tools.address import read_address
-from tools.prose_numbers import Evidence, evidence_of, unsupported
+from tools.chapters import install_cell
+from tools.chapters import notebook_rules as rules
+from tools.chapters.address import read_address
+from tools.chapters.prose_numbers import Evidence, evidence_of, unsupported
 
 CHAPTERS = sorted(
     path

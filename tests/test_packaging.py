@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 import simplellm
-from tools.address import read_address
+from tools.chapters.address import read_address
 
 ROOT = Path(__file__).parent.parent
 PINNED = re.compile(r"^([A-Za-z0-9._-]+)==([^\s;#]+)", re.MULTILINE)

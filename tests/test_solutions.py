@@ -13,8 +13,8 @@ import pytest
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from tools import notebook_rules, solutions
-from tools.solutions import fold, in_solution, worksheet
+from tools.chapters import notebook_rules, solutions
+from tools.chapters.solutions import fold, in_solution, worksheet
 
 ROOT = Path(__file__).parent.parent
 CHAPTERS = sorted((ROOT / "chapters").glob("*.ipynb"))

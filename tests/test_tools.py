@@ -16,7 +16,8 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from tools import browser, build_book, common, refresh, run_tests, setup_env
+from tools import build_book, refresh, run_tests, setup_env
+from tools.machine import browser, common
 
 ROOT = Path(__file__).parent.parent
 on_posix = pytest.mark.skipif(os.name != "posix", reason="signals and locks of POSIX")
@@ -143,7 +144,7 @@ def test_second_make_waits_for_what_a_killed_one_left_running(tmp_path: Path) ->
         [
             sys.executable,
             "-c",
-            "import sys; from pathlib import Path; from tools.common import Lock, run\n"
+            "import sys; from pathlib import Path; from tools.machine.common import Lock, run\n"
             "lock = Lock(Path(sys.argv[1]), 'first')\n"
             "print('locked', flush=True)\n"
             "run([sys.executable, '-c', 'import time; time.sleep(2)'], lock=lock)",
@@ -238,7 +239,7 @@ def test_served_book_is_read_on_this_machine_and_never_from_a_cache(tmp_path: Pa
     (tmp_path / "index.html").write_text("a page")
     (tmp_path / "a.js").write_text("1")
     server = subprocess.Popen(
-        [sys.executable, "tools/serve.py", "--folder", str(tmp_path), "0"],
+        [sys.executable, "-m", "tools.serve", "--folder", str(tmp_path), "0"],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -282,7 +283,7 @@ def test_port_that_is_none_is_named(port: str) -> None:
 
 def test_serving_without_a_book_says_how_to_build_one(tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "tools/serve.py", "--folder", str(tmp_path), "0"],
+        [sys.executable, "-m", "tools.serve", "--folder", str(tmp_path), "0"],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -297,7 +298,7 @@ def test_serving_without_a_book_says_how_to_build_one(tmp_path: Path) -> None:
 
 def refresh_all(*paths: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "tools/refresh.py", *map(str, paths)],
+        [sys.executable, "-m", "tools.refresh", *map(str, paths)],
         cwd=ROOT,
         capture_output=True,
         text=True,

@@ -12,9 +12,7 @@ import sys
 import time
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-
-from tools.common import (
+from tools.machine.common import (
     ROOT,
     digest,
     locked,
@@ -37,10 +35,10 @@ INPUTS = [
     "*.md",
     "requirements.txt",  # another version of the theme is another site
     "constraints.txt",
-    "tools/address.py",
+    "tools/chapters/address.py",
     "tools/build_book.py",
-    "tools/chapter_map.py",
-    "tools/solutions.py",
+    "tools/chapters/chapter_map.py",
+    "tools/chapters/solutions.py",
 ]
 
 # -W -n: a warning or an unresolved reference is an error; --keep-going: show all of them at once.

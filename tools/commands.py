@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tools import serve, setup_env
-from tools.common import ROOT, VENV, python_in
+from tools.machine.common import ROOT, VENV, python_in
 
 Options = argparse.Namespace
 
@@ -69,7 +69,7 @@ def set_up(options: Options) -> int:
         )
     if Path(chosen).absolute() == Path(sys.executable).absolute():
         return setup_env.main(chosen=True)
-    return subprocess.call([chosen, str(ROOT / "tools" / "setup_env.py"), "--chosen"], cwd=ROOT)
+    return subprocess.call([chosen, "-m", "tools.setup_env", "--chosen"], cwd=ROOT)
 
 
 def first(options: Options, *steps: Callable[[], int]) -> int:
@@ -86,7 +86,7 @@ def _setup(options: Options) -> int:
 
 
 def _book(options: Options) -> int:
-    return first(options, lambda: start("tools/build_book.py"))
+    return first(options, lambda: start("-m", "tools.build_book"))
 
 
 def _serve(options: Options) -> int:
@@ -100,20 +100,20 @@ def _lab(options: Options) -> int:
 
 
 def _chapter(options: Options) -> int:
-    return first(options, lambda: start("tools/new_chapter.py", options.file, options.title))
+    return first(options, lambda: start("-m", "tools.new_chapter", options.file, options.title))
 
 
 def _refresh(options: Options) -> int:
     named = [from_root(path) for path in options.notebooks]
     return first(
         options,
-        lambda: start("tools/refresh.py", *named),
-        lambda: start("tools/measure_chapters.py", *named),
+        lambda: start("-m", "tools.refresh", *named),
+        lambda: start("-m", "tools.measure_chapters", *named),
     )
 
 
 def _test(options: Options) -> int:
-    return first(options, lambda: start("tools/run_tests.py", *options.steps))
+    return first(options, lambda: start("-m", "tools.run_tests", *options.steps))
 
 
 def _sweep(options: Options) -> int:
@@ -122,13 +122,13 @@ def _sweep(options: Options) -> int:
 
 
 def _bench(options: Options) -> int:
-    return first(options, lambda: start("tools/run_benchmarks.py"))
+    return first(options, lambda: start("-m", "tools.run_benchmarks"))
 
 
 def _mutants(options: Options) -> int:
     needs = ("-m", "pip", "install", "-q", "-r", "requirements-mutants.txt")
     return first(
-        options, lambda: start(*needs), lambda: start("tools/mutants.py", *options.modules)
+        options, lambda: start(*needs), lambda: start("-m", "tools.mutants", *options.modules)
     )
 
 

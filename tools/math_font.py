@@ -2,7 +2,7 @@
 
     pip install fonttools brotli
     apt-get download fonts-lmodern && dpkg-deb -x fonts-lmodern_*.deb lmodern
-    python tools/math_font.py lmodern/usr/share/texmf/fonts/opentype/public/*/latinmodern-math.otf
+    python -m tools.math_font lmodern/usr/share/texmf/fonts/opentype/public/*/latinmodern-math.otf
 
 The result is committed; this runs again only when a formula needs a character that is not in it,
 which the build says. The font stands inside the style sheet: it is there when the page is first
@@ -16,9 +16,7 @@ import io
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-
-from tools.common import ROOT, main_guard, write_atomically
+from tools.machine.common import ROOT, main_guard, write_atomically
 
 STYLE = ROOT / "_ext" / "math" / "book_math.css"
 FAMILY = "Book Math"  # a changed font must not go by the name of the whole one

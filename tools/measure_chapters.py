@@ -1,7 +1,7 @@
 """Measure how long the chapters take, and write it where readers see it.
 
-    python tools/measure_chapters.py [NOTEBOOK ...]          (reading; without names: all chapters)
-    python tools/measure_chapters.py --run [NOTEBOOK ...]    (execute them too, and time that)
+    python -m tools.measure_chapters [NOTEBOOK ...]          (reading; without names: all chapters)
+    python -m tools.measure_chapters --run [NOTEBOOK ...]    (execute them too, and time that)
 
 The numbers go into chapters/map.yml. From it the line "You need this first" is written into these
 chapters, and the table into the first page. Without names this also brings to the pages whatever
@@ -23,15 +23,13 @@ import tempfile
 import time
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-
 import nbformat
 from nbformat import NotebookNode
 
-from tools import chapter_map
-from tools.common import ROOT, main_guard, say, write_atomically
-from tools.markdown_cells import parts
-from tools.solutions import in_solution
+from tools.chapters import chapter_map
+from tools.chapters.markdown_cells import parts
+from tools.chapters.solutions import in_solution
+from tools.machine.common import ROOT, main_guard, say, write_atomically
 
 WORDS_A_MINUTE = 200
 # In words: what one looks at takes time as well. A judgement, not a measurement.

@@ -1,6 +1,6 @@
 """Mutation testing: does a test fail where the package does something else?
 
-    python tools/mutants.py [NAME ...]     (modules: attention, claims/rules, ...; topics: layer,
+    python -m tools.mutants [NAME ...]     (modules: attention, claims/rules, ...; topics: layer,
                                             decoder, ...; without names: all)
 
 mutmut changes one thing at a time in a module (a mutant) and runs the tests of that module. A
@@ -33,9 +33,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-
-from tools.common import ROOT, digest, main_guard, say, seconds_since, write_atomically
+from tools.machine.common import ROOT, digest, main_guard, say, seconds_since, write_atomically
 
 # Texts and broken classes: nobody promises that a hint reads as it does.
 CATALOGUES = (

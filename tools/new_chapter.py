@@ -1,6 +1,6 @@
 """Start a chapter: a small executed page to the book's pattern, and its place in the contents.
 
-    python tools/new_chapter.py 13_my_topic "My topic"
+    python -m tools.new_chapter 13_my_topic "My topic"
 
 The page is a real one. It claims one small thing, measures it, and passes every check as it stands;
 replace it section by section, and it can be checked at every step on the way. CONTRIBUTING.md says
@@ -16,12 +16,10 @@ import re
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-
 import nbformat
 from nbformat import NotebookNode
 
-from tools.common import ROOT, main_guard, run, say, way_in, write_atomically
+from tools.machine.common import ROOT, main_guard, run, say, way_in, write_atomically
 
 USAGE = (
     'make chapter FILE=13_my_topic TITLE="My topic"'
@@ -144,7 +142,7 @@ def create(root: Path, name: str, title: str) -> int:
     try:
         write_atomically(module, exercises(name, slug).encode())
         write_atomically(path, nbformat.writes(page(slug, title.strip())).encode())
-        done = run([sys.executable, "tools/refresh.py", str(path)], cwd=root) == 0
+        done = run([sys.executable, "-m", "tools.refresh", str(path)], cwd=root) == 0
     finally:
         if not done:
             path.unlink(missing_ok=True)
@@ -157,9 +155,9 @@ def create(root: Path, name: str, title: str) -> int:
     write_atomically(chapter_map, entry.encode())
     say("chapter", f"added chapters/{name}.ipynb, executed, and its line in _toc.yml")
     say("chapter", f"added {module.relative_to(root)}, which judges its exercises")
-    if run([sys.executable, "tools/measure_chapters.py", "--run", str(path)], cwd=root):
+    if run([sys.executable, "-m", "tools.measure_chapters", "--run", str(path)], cwd=root):
         return 1
-    if run([sys.executable, "tools/notebook_rules.py", str(path)], cwd=root):
+    if run([sys.executable, "-m", "tools.chapters.notebook_rules", str(path)], cwd=root):
         say(
             "chapter",
             "the page breaks the rules above; is there a number in the title, or is it very long?",

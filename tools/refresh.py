@@ -1,10 +1,10 @@
 """Execute notebooks and rewrite them, so that what is committed is what the code gives today.
 
-    python tools/refresh.py [NOTEBOOK ...]        (without names: all of chapters/)
+    python -m tools.refresh [NOTEBOOK ...]        (without names: all of chapters/)
 
 Before it is executed, a notebook that imports simplellm gets today's install cell, and the cells of
 its solutions are marked as folded. Without names, the address of the repository is also written
-wherever else it stands (tools/address.py).
+wherever else it stands (tools/chapters/address.py).
 
 What is written depends on the notebook's cells and their results alone: no times, no versions of
 the day, no random ids. So a second run gives the same bytes, and a diff shows what really changed.
@@ -21,13 +21,10 @@ import json
 import os
 import re
 import subprocess
-import sys
 import tempfile
 import time
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import ipykernel.kernelspec
 import nbformat
@@ -37,9 +34,16 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from traitlets import Instance
 
-from tools import install_cell, solutions
-from tools.address import WRITTEN, Address, read_address
-from tools.common import CELL_TIMEOUT, ROOT, main_guard, say, seconds_since, write_atomically
+from tools.chapters import install_cell, solutions
+from tools.chapters.address import WRITTEN, Address, read_address
+from tools.machine.common import (
+    CELL_TIMEOUT,
+    ROOT,
+    main_guard,
+    say,
+    seconds_since,
+    write_atomically,
+)
 
 WORKERS = 2  # every notebook computes on one thread, and a small laptop has two cores
 

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-
-from tools.common import ROOT, main_guard, run, say
+from tools.machine.common import ROOT, main_guard, run, say
 
 
 def main() -> int:
@@ -18,7 +15,7 @@ def main() -> int:
     failed = 0
     for script in scripts:
         say("bench", script.name)
-        failed += run([sys.executable, str(script)]) != 0
+        failed += run([sys.executable, "-m", f"benchmarks.{script.stem}"]) != 0
     return 1 if failed else 0
 
 

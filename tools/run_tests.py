@@ -1,6 +1,6 @@
 """Run every check of the project, in the order a contributor meets them; report all that fail.
 
-    python tools/run_tests.py [STEP,STEP ...]        (without names: all)
+    python -m tools.run_tests [STEP,STEP ...]        (without names: all)
 
 A failed step does not stop the others, so one run shows everything there is to mend. The exit
 status is 0 only when every step that was asked for ran and passed. A step that keeps one core busy
@@ -17,12 +17,9 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-
-from tools.browser import ENGINES
-from tools.common import CELL_TIMEOUT, ROOT, main_guard, run, say, way_in
+from tools.machine.browser import ENGINES
+from tools.machine.common import CELL_TIMEOUT, ROOT, main_guard, run, say, way_in
 
 PYTHON = [sys.executable, "-m"]
 PYTEST = [*PYTHON, "pytest"]
@@ -31,7 +28,7 @@ PYTEST = [*PYTHON, "pytest"]
 PARALLEL = ["-n", "2", "--dist", "loadfile"]
 # or they come in the order in which tests/conftest.py puts them: those that take longest first.
 LONGEST_FIRST = [*PARALLEL, "--no-loadscope-reorder"]
-# Two processes, whole groups in each: the tests of one opened page share it (tools/groups.py).
+# Two processes, whole groups in each: the tests of one opened page share it.
 BY_PAGE = ["-n", "2"]
 NBVAL = [
     "--nbval",  # strict: every text output is compared
@@ -133,7 +130,7 @@ STEPS = [
     Step(
         "book",
         "the site, every warning an error",
-        [sys.executable, "tools/build_book.py"],
+        [sys.executable, "-m", "tools.build_book"],
         beside=True,
     ),
     Step(

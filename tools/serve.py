@@ -1,17 +1,14 @@
-"""Serve the built book on this machine alone: python tools/serve.py [--folder FOLDER] [PORT]."""
+"""Serve the built book on this machine alone: python -m tools.serve [--folder FOLDER] [PORT]."""
 
 from __future__ import annotations
 
 import argparse
 import errno
-import sys
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-
-from tools.common import ROOT, WINDOWS, main_guard, way_in
+from tools.machine.common import ROOT, WINDOWS, main_guard, way_in
 
 FOLDER = ROOT / "_build" / "html"
 HOST = "127.0.0.1"  # a book under construction is nobody else's business

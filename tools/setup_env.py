@@ -13,10 +13,8 @@ import sys
 import time
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-
-from tools import python_version  # noqa: F401 (first: what follows needs Python 3.11)
-from tools.common import (
+from tools.machine import python_version  # noqa: F401 (first: what follows needs Python 3.11)
+from tools.machine.common import (
     ROOT,
     WINDOWS,
     Lock,

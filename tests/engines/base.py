@@ -17,7 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-from tools.fonts import environment
+from tools.machine.fonts import environment
 
 T = TypeVar("T")
 

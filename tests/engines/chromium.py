@@ -8,13 +8,13 @@ from typing import Any
 
 import playwright.sync_api
 
-from tools.browser import chromium
+from tools.machine.browser import chromium
 
 from .base import PATIENCE, Engine, PageError, fonts, until
 
 
 class Chromium(Engine):
-    """The Chromium that tools/browser.py finds."""
+    """The Chromium that tools/machine/browser.py finds."""
 
     name = "chromium"
 

@@ -22,8 +22,8 @@ import pytest
 from simplellm.heatmap import Interactive, from_html
 from tests.page_js import DOES_NOT_FIT, HEATMAPS, STANDS
 from tests.page_server import serving
-from tools.browser import ENGINES
-from tools.common import ROOT
+from tools.machine.browser import ENGINES
+from tools.machine.common import ROOT
 
 from .base import Engine
 from .chromium import Chromium
@@ -112,7 +112,7 @@ def group_of(test_id: str) -> str:
 
 def pytest_xdist_make_scheduler(config, log):
     """Few browsers at a time, and few starts."""
-    from tools.groups import ByGroup
+    from tools.machine.groups import ByGroup
 
     return ByGroup(config, log, group_of)
 

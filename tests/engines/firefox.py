@@ -18,7 +18,7 @@ from typing import Any
 
 import websocket
 
-from tools.browser import find_firefox
+from tools.machine.browser import find_firefox
 
 from .base import PATIENCE, Engine, PageError, Program, fonts, key_actions, mouse_actions, until
 

@@ -16,7 +16,7 @@ from PIL import ImageFont
 
 from tests.page_js import DOES_NOT_FIT
 from tests.page_server import serving
-from tools.common import ROOT
+from tools.machine.common import ROOT
 
 from .base import PageError, fonts, until
 from .conftest import SITE, look

@@ -16,7 +16,7 @@ import socket
 from pathlib import Path
 from typing import Any
 
-from tools.browser import find_webkit
+from tools.machine.browser import find_webkit
 
 from .base import PATIENCE, Engine, PageError, Program, fonts, key_actions, mouse_actions, until
 

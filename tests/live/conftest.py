@@ -15,9 +15,9 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page, TimeoutError
 
 from simplellm.heatmap import from_html
-from tools.browser import chromium
-from tools.common import ROOT
-from tools.jupyter import HOSTS, N, open_notebook, run_all_cells, serve
+from tools.machine.browser import chromium
+from tools.machine.common import ROOT
+from tools.machine.jupyter import HOSTS, N, open_notebook, run_all_cells, serve
 
 CHAPTERS = sorted((ROOT / "chapters").glob("*.ipynb"))
 
@@ -245,7 +245,7 @@ def group_of(test_id: str) -> str:
 
 def pytest_xdist_make_scheduler(config, log):
     """All tests of one run chapter go to one process and so share the run."""
-    from tools.groups import ByGroup
+    from tools.machine.groups import ByGroup
 
     return ByGroup(config, log, group_of)
 

@@ -14,7 +14,7 @@ import nbformat
 import pytest
 from playwright.sync_api import Locator, expect
 
-from tools import solutions
+from tools.chapters import solutions
 
 from .conftest import Heatmap
 

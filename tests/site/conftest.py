@@ -22,13 +22,11 @@ from bs4 import BeautifulSoup
 from playwright.sync_api import Browser, Page
 
 from tests.page_server import serving
-from tools.browser import chromium
-from tools.fonts import SETS, environment
+from tools.machine.browser import chromium
+from tools.machine.fonts import SETS, environment
 
 ROOT = Path(__file__).resolve().parents[2]
 SITE = ROOT / "_build" / "html"
-if str(ROOT / "_ext") not in sys.path:  # the extensions under test
-    sys.path.insert(0, str(ROOT / "_ext"))
 
 NOT_BUILT = "The site is not built: there is no _build/html/index.html. Run `make book` first."
 
@@ -101,7 +99,7 @@ class Way:
     height: int = 900
     scripts: bool = True
     slowed: int = 1  # how many times slower than this machine
-    fonts: str = "dejavu"  # a set of tools/fonts.py: a machine's own must not decide what fits
+    fonts: str = "dejavu"  # one of tools.machine.fonts.SETS: a machine's own must not matter
     late: bool = True  # note too what loads late; not where only looks and jumps are tested
 
 
@@ -159,7 +157,7 @@ def group_of(test_id: str) -> str:
 
 def pytest_xdist_make_scheduler(config, log):
     """All tests of one page, opened in one way, run in one process and so share one load."""
-    from tools.groups import ByGroup
+    from tools.machine.groups import ByGroup
 
     return ByGroup(config, log, group_of)
 

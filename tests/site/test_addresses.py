@@ -13,13 +13,14 @@ from xml.etree import ElementTree
 import nbformat
 import pytest
 import yaml
-from book_pages import finish
 from bs4 import BeautifulSoup
 from PIL import Image
 
 import simplellm
-from tools import build_book, install_cell
-from tools.address import read_address
+from _ext.book_pages import finish
+from tools import build_book
+from tools.chapters import install_cell
+from tools.chapters.address import read_address
 
 ROOT = Path(__file__).resolve().parents[2]
 BOOK = "https://github.com/example/simplellm-book"

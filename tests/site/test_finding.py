@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tools import chapter_map
+from tools.chapters import chapter_map
 
 ROOT = Path(__file__).resolve().parents[2]
 CHAPTERS = chapter_map.load(ROOT)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tools.fonts import SETS
+from tools.machine.fonts import SETS
 
 WIDTHS = (320, 360, 390, 480, 500, 640, 720, 768, 1000, 1280, 1920)
 WRONG = (Path(__file__).parent / "layout.js").read_text("utf-8")

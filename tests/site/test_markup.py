@@ -3,10 +3,9 @@
 import json
 import logging
 
-import book_checks
-import book_math
-import book_pages
 import pytest
+
+from _ext import book_checks, book_math, book_pages
 
 
 def test_every_link_leads_somewhere(site):

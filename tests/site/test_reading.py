@@ -6,8 +6,8 @@ import zipfile
 import pytest
 from PIL import Image
 
-from tools import solutions
-from tools.common import ROOT
+from tools.chapters import solutions
+from tools.machine.common import ROOT
 
 FIRST_PAGE = "chapters/00_start_here.html"
 GROUND = "getComputedStyle(document.body).backgroundColor"

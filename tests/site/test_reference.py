@@ -7,14 +7,13 @@ import re
 from pathlib import Path
 from urllib.parse import unquote, urljoin, urlsplit
 
-import book_heatmap_index
-import book_links
 import nbformat
 import pytest
 from docutils import nodes
 from docutils.utils import new_document
 
 import simplellm
+from _ext import book_heatmap_index, book_links
 from _ext.contract_cases import CONTRACTS, make
 
 ROOT = Path(__file__).resolve().parents[2]

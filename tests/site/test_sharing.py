@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from tools.common import ROOT
+from tools.machine.common import ROOT
 
 from .conftest import group_of
 
@@ -28,7 +28,7 @@ def test_group_is_the_page_and_the_way(test_id, group):
 
 CONFTEST = """
 import pytest
-from tools.groups import ByGroup
+from tools.machine.groups import ByGroup
 
 def pytest_xdist_make_scheduler(config, log):
     return ByGroup(config, log, lambda test_id: test_id.partition("[")[2])

@@ -1,8 +1,8 @@
 """The first code cell of every chapter: on Colab it fetches what is missing; elsewhere, nothing.
 
 Its text stands here and nowhere else. `make refresh` writes it into each notebook that imports
-`simplellm`, with the address of the repository in it, and a rule in tools/notebook_rules.py sees
-that it is current. The tag keeps it off the website, where there is nothing to install.
+`simplellm`, with the address of the repository in it, and a rule in notebook_rules.py sees that
+it is current. The tag keeps it off the website, where there is nothing to install.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import re
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell
 
-from tools.address import Address
+from tools.chapters.address import Address
 
 ID = "install"
 TAG = "remove-cell"

@@ -22,7 +22,7 @@ if WINDOWS:
 else:
     import fcntl
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 VENV = ROOT / ".venv"
 
 CELL_TIMEOUT = 120  # seconds for one notebook cell: what is slower must not be committed

@@ -1,6 +1,6 @@
 """The solutions in a notebook: folded for who runs it, left out for who hands it out.
 
-    python tools/solutions.py [FOLDER]      (all worksheets; by default into _build/worksheets)
+    python -m tools.chapters.solutions [FOLDER]      (all worksheets, into _build/worksheets)
 
 On the site a solution opens with a click (_ext/book_pages.py). JupyterLab and Notebook 7 show every
 cell, and the answer would stand right below its question. `make refresh` therefore puts each
@@ -22,15 +22,13 @@ from collections.abc import Callable, Iterable
 from copy import deepcopy
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-
 import nbformat
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell
 
-from tools import chapter_map
-from tools.address import read_address
-from tools.common import ROOT, main_guard, say, write_atomically
+from tools.chapters import chapter_map
+from tools.chapters.address import read_address
+from tools.machine.common import ROOT, main_guard, say, write_atomically
 
 START, END = "{solution-start}", "{solution-end}"
 ASK, ASKED = "{exercise-start}", "{exercise-end}"

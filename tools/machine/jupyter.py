@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tools.common import ROOT, WINDOWS
+from tools.machine.common import ROOT, WINDOWS
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page

@@ -17,9 +17,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-
-from tools.common import ROOT, locked, main_guard, say, write_atomically
+from tools.machine.common import ROOT, locked, main_guard, say, write_atomically
 
 CACHE = ROOT / ".make" / "fonts"
 FACES = ("Regular", "Bold", "Italic", "BoldItalic")

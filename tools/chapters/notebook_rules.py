@@ -1,6 +1,6 @@
 """What a committed chapter must keep to. Each rule takes a notebook and returns what breaks it.
 
-    python tools/notebook_rules.py chapters/01.ipynb      (the rules alone, in a second)
+    python -m tools.chapters.notebook_rules chapters/01.ipynb      (the rules alone, in a second)
 
 A rule is a plain function, so that tests/test_notebooks.py can apply it to every chapter and also
 to small notebooks that break it: a rule that cannot fail protects nobody.
@@ -19,17 +19,15 @@ import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-
 import nbformat
 from nbformat import NotebookNode
 from nbval.plugin import find_comment_markers, find_metadata_tags
 
-from tools import install_cell, redrawing, solutions
-from tools.address import read_address
-from tools.common import ROOT
-from tools.markdown_cells import html_parts, parts
-from tools.prose_numbers import evidence_of, unsupported
+from tools.chapters import install_cell, redrawing, solutions
+from tools.chapters.address import read_address
+from tools.chapters.markdown_cells import html_parts, parts
+from tools.chapters.prose_numbers import evidence_of, unsupported
+from tools.machine.common import ROOT
 
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 PICTURES = ("image/png", "image/jpeg", "image/svg+xml", "image/gif")

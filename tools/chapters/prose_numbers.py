@@ -20,7 +20,7 @@ from decimal import Decimal
 from IPython.core.inputtransformer2 import TransformerManager
 from nbformat import NotebookNode
 
-from tools.markdown_cells import VERBATIM, html_parts, parts
+from tools.chapters.markdown_cells import VERBATIM, html_parts, parts
 
 # ---- what counts as prose ------------------------------------------------------------------------
 

@@ -20,7 +20,7 @@ from markdown_it.token import Token
 from myst_parser.config.main import MdParserConfig
 from myst_parser.parsers.mdit import create_md_parser
 
-from tools.common import ROOT
+from tools.machine.common import ROOT
 
 # Directives whose body is shown as it stands or is no text at all.
 VERBATIM = {"code", "code-block", "code-cell", "literalinclude", "mermaid", "raw", "eval-rst"}

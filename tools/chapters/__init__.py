@@ -1,0 +1,1 @@
+"""What a chapter is to the tools: its cells, rules, links, and its place in the book."""

@@ -1,0 +1,1 @@
+"""What depends on the machine: its Python, browsers, fonts, Jupyter, processes and clock."""
