@@ -80,17 +80,12 @@ only_mutate = {modules}
 pytest_add_cli_args = ["-p", "no:cacheprovider", "-m", "not slow"]
 pytest_add_cli_args_test_selection = {tests}
 also_copy = {copied}
-# PyTorch's threads do not outlive a fork: the tests run in children of a process that ran none.
-process_isolation = "forkserver"
 """
 
 TYPE_CHECK = """
 type_check_command = ["python", "-m", "mypy", "simplellm", "--output", "json",
   "--disable-error-code", "unused-ignore", "--cache-dir", {cache}]
 """
-
-# What mutmut's exit codes say (its own table has a line for each signal and platform).
-VERDICTS = {0: "survived", 5: "survived", 33: "survived", 37: "types", 34: "skipped"}
 
 SURVIVORS = """
 import json, sys
@@ -177,34 +172,37 @@ def measure(modules: list[Path], names: list[str]) -> dict[Path, dict[str, Any]]
             "OMP_NUM_THREADS": "1",
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         }
+        note = tree / "verdicts.json"
+        command = [sys.executable, "-m", "tools.mutants_in_copy", str(note), *names]
         done = subprocess.run(
-            [sys.executable, "-m", "mutmut", "run", *names],
+            command,
             cwd=tree,
             env=environment,
             stdin=subprocess.DEVNULL,
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
             text=True,
             errors="replace",
         )
+        if done.returncode or not note.is_file():
+            print("\n".join(done.stdout.splitlines()[-60:]))
+            sys.exit(f"{name_of(modules[0])}: no result; the last words stand above")
+        told = json.loads(note.read_text(encoding="utf-8"))
+        for test in told["left out"]:
+            say("mutants", f"left out, because it fails where nothing is changed: {test}")
         results = {}
         for module in modules:
-            inside = module.relative_to(ROOT).as_posix()
-            meta = tree / "mutants" / f"{inside}.meta"
-            known = meta.is_file()
-            codes = json.loads(meta.read_text("utf-8"))["exit_code_by_key"] if known else {}
-            tried = {name: code for name, code in codes.items() if not names or name in names}
-            if done.returncode or None in tried.values() or not known:
-                output = (done.stdout + done.stderr).replace("\r", "\n").splitlines()
-                print("\n".join(output[-60:]))
-                sys.exit(
-                    f"mutmut did not get through {name_of(module)}: its last words stand above"
-                )
-            verdicts = {name: VERDICTS.get(code, "killed") for name, code in tried.items()}
+            stem = module.relative_to(ROOT).with_suffix("").as_posix().replace("/", ".")
+            verdicts = {
+                name: verdict
+                for name, verdict in told["verdicts"].items()
+                if name.rpartition(".")[0] == stem
+            }
             survivors = [name for name, verdict in verdicts.items() if verdict == "survived"]
             diffs = subprocess.run(
                 [sys.executable, "-c", SURVIVORS],
                 cwd=tree,
-                input=json.dumps([inside, survivors]),
+                input=json.dumps([module.relative_to(ROOT).as_posix(), survivors]),
                 capture_output=True,
                 text=True,
                 check=True,
