@@ -1,7 +1,7 @@
 """Contract pages: what a class promises, found out by running it while the book is built.
 
 `{contract} TokenEmbedding shapes` puts one table on the page. The cases stand in
-`contract_cases.py`, and the tests run the same ones.
+`_ext/contracts`, and the tests run the same ones.
 """
 
 from docutils import nodes
@@ -22,7 +22,7 @@ def shapes(contract):
     """What comes out for an argument of each shape, or which error."""
     import torch
 
-    from _ext.contract_cases import make
+    from _ext.contracts.cases import make
 
     module = make(contract.made).eval()
     rows = []
@@ -42,7 +42,7 @@ def dtypes(contract):
     """The output's dtype, by that of the tables and, where vectors come in, by theirs."""
     import torch
 
-    from _ext.contract_cases import FLOATS, make
+    from _ext.contracts.cases import FLOATS, make
 
     argument, rows = make(contract.sample), []
     for dtype in FLOATS:
@@ -65,7 +65,7 @@ def dtypes(contract):
 
 def precision(contract):
     """How far the stored table is from the formula, at most, in each dtype."""
-    from _ext.contract_cases import FLOATS, make
+    from _ext.contracts.cases import FLOATS, make
     from simplellm import sinusoidal_encoding
 
     module = make(contract.made)
@@ -76,7 +76,7 @@ def precision(contract):
 
 def state(contract, how=""):
     """Every entry of the state_dict: name, shape, and whether it is trained."""
-    from _ext.contract_cases import make
+    from _ext.contracts.cases import make
 
     module = make(contract.variants[how] if how else contract.made)
     trained = dict(module.named_parameters())
@@ -94,7 +94,7 @@ def added(contract, how):
 
 def parameters(contract):
     """How many numbers are trained, in the module as made and in each variant."""
-    from _ext.contract_cases import make
+    from _ext.contracts.cases import make
 
     calls = (contract.made, *contract.variants.values())
     return [[call, f"{sum(p.numel() for p in make(call).parameters()):,}"] for call in calls]
@@ -102,7 +102,7 @@ def parameters(contract):
 
 def works(contract):
     """What else the class is used with, and what comes of it."""
-    from _ext.contract_cases import make
+    from _ext.contracts.cases import make
 
     module, argument = make(contract.made).eval(), make(contract.sample)
     return [
@@ -113,7 +113,7 @@ def works(contract):
 
 def refusals(contract, group):
     """The calls that raise, with type and message."""
-    from _ext.contract_cases import make
+    from _ext.contracts.cases import make
 
     names = {contract.instance: make(contract.small)}
     return [
@@ -178,13 +178,11 @@ class ContractDirective(SphinxDirective):
     optional_arguments = 1
 
     def run(self):
-        from _ext.contract_cases import CONTRACTS
+        from _ext.contracts import CONTRACTS
 
         name, part, *variant = self.arguments
         if name not in CONTRACTS:
-            raise self.error(
-                f"{name} has no contract; contract_cases.py has {', '.join(CONTRACTS)}"
-            )
+            raise self.error(f"{name} has no contract; _ext/contracts has {', '.join(CONTRACTS)}")
         contract = CONTRACTS[name]
         try:
             return [self.show(contract, part, *variant)]

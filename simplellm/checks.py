@@ -120,7 +120,14 @@ def check_even_d_model(d_model: object) -> int:
 
 def check_dtype(dtype: torch.dtype | None) -> None:
     """Refuse a table of whole numbers: it could hold neither sines nor gradients."""
-    if dtype is not None and not dtype.is_floating_point:
+    if dtype is None:
+        return
+    if not isinstance(dtype, torch.dtype):  # NumPy's, or a name
+        raise TypeError(
+            f"dtype must be a torch.dtype such as torch.float32, got {dtype!r} of type "
+            f"{type(dtype).__name__}."
+        )
+    if not dtype.is_floating_point:
         raise TypeError(f"dtype must be a floating-point dtype, got {dtype}.")
 
 

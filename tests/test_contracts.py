@@ -10,13 +10,12 @@ import pytest
 import torch
 
 from _ext import book_contracts
-from _ext.contract_cases import (
-    CACHE,
+from _ext.contracts import CONTRACTS
+from _ext.contracts.abilities import CACHE, PADDED
+from _ext.contracts.cases import (
     CLOSE,
-    CONTRACTS,
     FLOATS,
     NAMES,
-    PADDED,
     SAME,
     Ability,
     Contract,

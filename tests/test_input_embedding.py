@@ -495,7 +495,7 @@ def test_evaluation_makes_one_tensor_of_the_outputs_size_beside_the_output(
 
 
 # -- 9. bad input ---------------------------------------------------------------------------------
-# Every single call that is refused stands in _ext/contract_cases.py, for the contract page as well,
+# Every single call that is refused stands in _ext/_ext/contracts, for the contract page as well,
 # and is held in test_contracts.py.
 
 

@@ -696,7 +696,7 @@ def test_the_formula_compiles_without_a_graph_break(dynamic: bool | None) -> Non
 
 
 # -- 9. bad input ---------------------------------------------------------------------------------
-# Every single call that is refused stands in _ext/contract_cases.py, for the contract page as well,
+# Every single call that is refused stands in _ext/_ext/contracts, for the contract page as well,
 # and is held in test_contracts.py.
 
 

@@ -272,7 +272,7 @@ def test_transforms_of_torch_func_work() -> None:
 
 
 # -- 9. bad input ---------------------------------------------------------------------------------
-# Every single call that is refused stands in _ext/contract_cases.py, for the contract page as well,
+# Every single call that is refused stands in _ext/_ext/contracts, for the contract page as well,
 # and is held in test_contracts.py.
 
 

@@ -14,7 +14,8 @@ from docutils.utils import new_document
 
 import simplellm
 from _ext import book_heatmap_index, book_links
-from _ext.contract_cases import CONTRACTS, make
+from _ext.contracts import CONTRACTS
+from _ext.contracts.cases import make
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = "chapters/reference/"
