@@ -24,7 +24,7 @@ import pytest
 from simplellm import sweep
 from simplellm.records import Record, RecordError, make_record, read_records
 from simplellm.sweep import PARTS, Outcome, SweepError, main, run_sweep
-from tests.sweep_fakes import FakeExperiment, FakeRun, executions, fake_train, many
+from tests.sweep_fakes import FakeExperiment, FakeRun, FrailPool, executions, fake_train, many
 
 ROOT = Path(__file__).parent.parent
 PATIENCE = 120  # seconds; a loaded machine is not a failure
@@ -81,25 +81,30 @@ def by_processes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
+@pytest.mark.slow
 def test_every_run_has_one_record_after_a_sweep_over_processes(by_processes: Path) -> None:
     assert keys(read_records(by_processes)) == keys(all_runs(experiment("one"), experiment("two")))
 
 
+@pytest.mark.slow
 def test_nothing_but_one_file_an_experiment_is_left_in_the_folder(by_processes: Path) -> None:
     assert files(by_processes) == {"one.jsonl", "two.jsonl"}
     for name in ("one", "two"):
         assert {r.experiment for r in read_records(by_processes / f"{name}.jsonl")} == {name}
 
 
+@pytest.mark.slow
 def test_every_worker_computes_on_one_thread(by_processes: Path) -> None:
     assert {record.scores["threads"] for record in read_records(by_processes)} == {1}
 
 
+@pytest.mark.slow
 def test_final_runs_have_the_rate_that_selection_chose_for_their_arm(by_processes: Path) -> None:
     final = [record for record in read_records(by_processes) if record.stage == "final"]
     assert {(record.arm, record.run["lr"]) for record in final} == {("a", 0.1), ("b", 0.3)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", ["serial", "dask"])
 def test_another_backend_leaves_the_same_bytes(
     backend: str, by_processes: Path, tmp_path: Path
@@ -110,9 +115,7 @@ def test_another_backend_leaves_the_same_bytes(
         assert (tmp_path / name).read_bytes() == (by_processes / name).read_bytes()
 
 
-def test_a_cluster_given_by_address_needs_no_shared_disk(
-    by_processes: Path, tmp_path: Path
-) -> None:
+def test_a_cluster_given_by_address_needs_no_shared_disk(tmp_path: Path) -> None:
     from distributed import LocalCluster
 
     with LocalCluster(
@@ -133,14 +136,16 @@ def test_a_cluster_given_by_address_needs_no_shared_disk(
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(sweep._Dask, "__init__", watched)
             outcome, said = swept(
-                tmp_path,
+                tmp_path / "cluster",
                 experiment("one"),
                 backend="dask",
                 scheduler=cluster.scheduler_address,
             )
     assert outcome.status == 0, said
     assert written == ["None"], "workers must not be told a path of this machine"
-    assert (tmp_path / "one.jsonl").read_bytes() == (by_processes / "one.jsonl").read_bytes()
+    swept(tmp_path / "here", experiment("one"))
+    by_cluster, here = (tmp_path / place / "one.jsonl" for place in ("cluster", "here"))
+    assert by_cluster.read_bytes() == here.read_bytes()
 
 
 def test_a_second_sweep_runs_nothing_and_changes_no_byte(tmp_path: Path) -> None:
@@ -227,6 +232,7 @@ def places(tmp_path: Path) -> tuple[Path, Path]:
     return marks, out
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="there is no SIGKILL")
 def test_killed_at_any_moment_it_resumes_and_loses_and_repeats_nothing(
     places: tuple[Path, Path],
@@ -270,6 +276,7 @@ def test_killed_at_any_moment_it_resumes_and_loses_and_repeats_nothing(
             assert executions(marks, record.key) == executed[record.key], "it was run again"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="there is no process group to interrupt")
 @pytest.mark.parametrize("backend", ["processes", "dask"])
 def test_ctrl_c_keeps_what_is_finished_and_says_how_to_go_on(
@@ -288,6 +295,7 @@ def test_ctrl_c_keeps_what_is_finished_and_says_how_to_go_on(
     assert files(out) <= {"one.jsonl", "two.jsonl"}
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="there is no SIGKILL")
 def test_a_run_whose_worker_dies_is_run_again_and_one_that_kills_it_is_given_up(
     places: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
@@ -303,6 +311,87 @@ def test_a_run_whose_worker_dies_is_run_again_and_one_that_kills_it_is_given_up(
     assert "always/a" in failure[0] and "died 2 times" in failure[1]
     assert outcome.status == 1
     assert said.count("FAILED") >= 1 and "once/a" in said
+
+
+# -- the same without processes: a pool that dies when it is told to ------------------------------
+
+SIX = experiment(rates=(), seeds=3, settings={"steps": 60_000})  # seconds each: 60
+
+
+def swept_by(
+    pool: FrailPool, out: Path, patch: pytest.MonkeyPatch, tried: FakeExperiment = SIX, **more: Any
+) -> tuple[Outcome, str]:
+    patch.setattr(sweep, "_pool", lambda *_: contextlib.nullcontext(pool))
+    patch.setattr(sweep, "wait", pool.wait)
+    return swept(out, tried, **more)
+
+
+def test_runs_whose_worker_died_are_run_again_one_at_a_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pool = FrailPool({SIX.run(arm="a", seed=0).key: 1})
+    outcome, said = swept_by(pool, tmp_path, monkeypatch)
+    # Three die together; one of them did it, so each is tried with nothing beside it.
+    assert pool.together == [3, 1, 1, 1, 3, 2, 1] and pool.restarts == 1
+    assert (outcome.status, outcome.ran) == (0, 6)
+    assert keys(read_records(tmp_path)) == keys(all_runs(SIX))
+    for seed in range(3):
+        assert f"the worker of one/a (final, seed {seed}, lr 0.1) died; it is run again.\n" in said
+
+
+def test_a_run_that_kills_its_worker_three_times_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deadly = SIX.run(arm="b", lr=0.3, seed=1)
+    pool = FrailPool({deadly.key: 99})
+    outcome, _ = swept_by(pool, tmp_path, monkeypatch)
+    assert pool.started[deadly.key] == 3
+    ((what, why),) = outcome.failed
+    assert what == f"one/b (final, seed 1, lr 0.3): {deadly.to_dict()}"
+    assert why == "Its worker died 3 times. Is there enough memory?"
+    assert (outcome.status, outcome.ran) == (1, 5)
+
+
+def test_a_run_that_was_finished_when_its_worker_died_is_not_run_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = SIX.run(arm="a", seed=0)
+    pool = FrailPool({done.key: 1}, late=tmp_path / PARTS)
+    outcome, _ = swept_by(pool, tmp_path, monkeypatch)
+    assert pool.started[done.key] == 1
+    assert (outcome.status, outcome.ran) == (0, 6)
+
+
+def test_a_pool_that_is_broken_before_a_run_starts_costs_no_run_a_life(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pool = FrailPool({})
+    pool.broken = True
+    outcome, said = swept_by(pool, tmp_path, monkeypatch)
+    assert (outcome.status, outcome.ran, pool.restarts) == (0, 6, 1) and "died" not in said
+
+
+def test_what_a_worker_elsewhere_finished_is_safe_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    safe = []
+
+    def look(run: FakeRun) -> dict[str, Any]:
+        safe.append(count(tmp_path / PARTS, "[!.]*.json"))
+        return fake_train(run)
+
+    swept_by(FrailPool({}), tmp_path, monkeypatch, train=look)
+    assert safe == [0, 1, 2, 3, 4, 5]
+
+
+def test_an_error_of_the_cluster_is_the_failure_of_its_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lost = SIX.run(arm="a", seed=1)
+    outcome, _ = swept_by(FrailPool({}, lost=lost.key), tmp_path, monkeypatch)
+    ((what, why),) = outcome.failed
+    assert what.startswith("one/a (final, seed 1, lr 0.1)") and "the scheduler left" in why
+    assert outcome.ran == 5
 
 
 # -- what was left behind -------------------------------------------------------------------------
@@ -669,6 +758,7 @@ def test_a_file_in_place_of_the_folder_is_refused(
         assert "out must be a folder" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_reader_that_leaves_early_is_no_error() -> None:
     command = f"'{sys.executable}' -m simplellm.sweep summary | head -c 1"
     done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=True)

@@ -60,10 +60,10 @@ TOPICS: dict[str, tuple[list[str], list[str]]] = {
         "attention cache generation loss model positions_* relative_* segments".split(),
     ),
     "text": (["byte_pairs", "corpus", "vocabulary"], ["corpus", "vocabulary"]),
-    "runs": (
-        ["experiments", "plain", "records", "tasks", "training"],
-        ["experiments", "records", "results", "tasks", "training"],
-    ),
+    "runs": (["plain", "records"], ["records"]),
+    "tasks": (["tasks"], ["tasks"]),
+    "training": (["training"], ["results", "training"]),
+    "experiments": (["experiments"], ["experiments", "results"]),
     "sweep": (["sweep"], ["sweep"]),
     "pictures": (["*heatmap", "palette", "plots", "printing"], ["heatmap", "plots", "printing"]),
     "claims": (["claims/*"], ["claims*"]),
@@ -79,11 +79,21 @@ CONFIGURATION = """
 [tool.mutmut]
 source_paths = ["simplellm"]
 only_mutate = {modules}
-pytest_add_cli_args = ["-p", "no:cacheprovider", "-m", "not slow"]
+pytest_add_cli_args = ["-p", "no:cacheprovider", "-p", "quickest_first", "-m", "not slow"]
 pytest_add_cli_args_test_selection = {tests}
 also_copy = {copied}
 # PyTorch's threads do not outlive a fork: the tests run in children of a process that ran none.
 process_isolation = "forkserver"
+"""
+
+# The first test that fails is the last one that a mutant meets.
+QUICKEST_FIRST = """
+import pytest
+from mutmut.state import state
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items):
+    items.sort(key=lambda item: state().duration_by_test.get(item.nodeid, 0.0))
 """
 
 TYPE_CHECK = """
@@ -153,6 +163,7 @@ def prepare(tree: Path, modules: list[Path], typed: bool) -> None:
                 shutil.copytree(path, tree / path.name)
             else:
                 shutil.copy2(path, tree)
+    (tree / "quickest_first.py").write_text(QUICKEST_FIRST, encoding="utf-8")
     cache = ROOT / ".make" / "mutants" / "mypy"
     text = CONFIGURATION.format(
         modules=json.dumps([path.relative_to(ROOT).as_posix() for path in modules]),
