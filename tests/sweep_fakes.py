@@ -130,7 +130,9 @@ class FrailPool:
 
     each = 1
 
-    def __init__(self, deaths: Mapping[str, int], *, late: Path | None = None, lost: str = "") -> None:
+    def __init__(
+        self, deaths: Mapping[str, int], *, late: Path | None = None, lost: str = ""
+    ) -> None:
         self.deaths = Counter(deaths)
         self.late, self.lost = late, lost
         self.broken = False

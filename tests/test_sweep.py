@@ -20,6 +20,7 @@ from typing import Any
 
 import psutil
 import pytest
+import torch
 
 from simplellm import sweep
 from simplellm.records import Record, RecordError, make_record, read_records
@@ -472,6 +473,66 @@ def test_a_second_sweep_of_the_same_folder_is_refused(tmp_path: Path) -> None:
     assert swept(tmp_path, experiment("two"))[0].ran == 8  # free again
 
 
+def test_a_sweep_at_work_shows_hidden_files_only_and_says_whose_they_are(tmp_path: Path) -> None:
+    seen: set[str] = set()
+    out = tmp_path / "a" / "folder"
+
+    def look(run: FakeRun) -> dict[str, Any]:
+        seen.update(files(out))
+        assert (out / ".lock.process").read_text() == str(os.getpid())
+        return fake_train(run)
+
+    outcome, said = swept(out, experiment(rates=()), train=look)
+    assert outcome.status == 0, said
+    assert seen and all(name.startswith(".") for name in seen)
+
+
+def test_a_second_sweep_is_refused_also_where_nobody_knows_the_first(tmp_path: Path) -> None:
+    refusals: list[str] = []
+
+    def meddle(run: FakeRun) -> dict[str, Any]:
+        (tmp_path / ".lock.process").unlink(missing_ok=True)
+        with pytest.raises(SweepError) as caught:
+            swept(tmp_path, experiment("two"))
+        refusals.append(str(caught.value))
+        return fake_train(run)
+
+    swept(tmp_path, experiment(rates=(), arms={"a": 0.1}, seeds=1), train=meddle)
+    assert "another sweep (process unknown) is at work" in refusals[0]
+
+
+def test_a_file_that_is_right_is_not_written_again(tmp_path: Path) -> None:
+    swept(tmp_path, experiment())
+    before = (tmp_path / "one.jsonl").stat()
+    swept(tmp_path, experiment(), experiment("two"))
+    after = (tmp_path / "one.jsonl").stat()
+    assert (before.st_ino, before.st_mtime_ns) == (after.st_ino, after.st_mtime_ns)
+
+
+def test_what_is_not_gathered_stays_where_gathering_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(path: Path, data: bytes) -> None:
+        if path.suffix == ".jsonl":
+            raise OSError("no space left")
+        path.write_bytes(data)
+
+    monkeypatch.setattr(sweep, "write_atomically", full)
+    with pytest.raises(OSError, match="no space left"):
+        swept(tmp_path, experiment())
+    assert len(finished(tmp_path)) == 8
+
+
+def test_a_run_computes_on_one_thread_in_this_process_too(tmp_path: Path) -> None:
+    threads = torch.get_num_threads()
+    try:
+        torch.set_num_threads(2)
+        swept(tmp_path, experiment())
+    finally:
+        torch.set_num_threads(threads)
+    assert {record.scores["threads"] for record in read_records(tmp_path)} == {1}
+
+
 # -- changed settings -----------------------------------------------------------------------------
 
 
@@ -480,14 +541,15 @@ def test_records_of_other_settings_are_reported_and_kept(tmp_path: Path) -> None
     outcome, said = swept(tmp_path, experiment(settings={"steps": 6}))
     assert outcome.ran == 8
     assert len(outcome.stale) == 8
-    assert "8 records belong to no run of today" in said and "--prune" in said
+    assert "one: 8 records belong to no run of today (kept; leave them out with --prune).\n" in said
     assert len(read_records(tmp_path)) == 16
 
 
 def test_prune_leaves_them_out(tmp_path: Path) -> None:
     swept(tmp_path, experiment(settings={"steps": 5}), experiment("two"))
     today = experiment(settings={"steps": 6})
-    outcome, _ = swept(tmp_path, today, prune=True)
+    outcome, said = swept(tmp_path, today, prune=True)
+    assert "one: 8 records belong to no run of today (left out).\n" in said
     assert keys(outcome.stale) == keys(all_runs(experiment(settings={"steps": 5})))
     # An experiment that was not asked for is not touched.
     assert keys(read_records(tmp_path)) == keys(all_runs(today, experiment("two")))
@@ -657,6 +719,91 @@ def test_time_left_is_that_of_finished_runs_by_their_steps(tmp_path: Path) -> No
     assert lefts == [("1", "2 min 30 s"), ("2", "1 min 30 s"), ("3", "30 s")]
 
 
+def test_time_left_is_shared_by_the_workers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    terminal = Terminal()
+    swept_by(FrailPool({}), tmp_path, monkeypatch, stream=terminal)
+    # One of six is done, two wait, three are half done: 3.5 minutes for three workers.
+    assert "\r1/6 runs, about 1 min 10 s left" in terminal.getvalue()
+
+
+def test_each_experiment_has_its_own_pace_and_at_first_that_of_all(tmp_path: Path) -> None:
+    def train(run: FakeRun) -> dict[str, Any]:
+        return {**fake_train(run), "seconds": {"one": 60, "two": 180}[run.experiment]}
+
+    terminal = Terminal()
+    pair = [
+        experiment(name, rates=(), arms={"a": 0.1}, settings={"steps": 9})
+        for name in ("one", "two")
+    ]
+    swept(tmp_path, *pair, train=train, stream=terminal)
+    lefts = re.findall(r"(\d)/4 runs, about (.*?) left", terminal.getvalue())
+    # Nobody knows before the third has run that "two" takes three minutes.
+    assert lefts == [("1", "2 min 30 s"), ("2", "1 min 30 s"), ("3", "1 min 30 s")]
+
+
+def test_progress_says_what_failed_and_what_cannot_begin(tmp_path: Path) -> None:
+    def fails(run: FakeRun) -> dict[str, Any]:
+        return fake_train(run) if run.lr == 0.1 or run.arm == "b" else {}
+
+    terminal = Terminal()
+    swept(tmp_path, experiment(), train=fails, stream=terminal)
+    assert screen(terminal.getvalue())[-3:-1] == [
+        "3/4 runs, and then the final runs of 1 experiments, 1 FAILED",
+        "one: its final runs have to wait for the selection runs that failed.",
+    ]
+
+
+def screen(written: str) -> list[str]:
+    """What a terminal shows: a carriage return goes back, what follows is written over."""
+    rows = []
+    for row in written.split("\n"):
+        shown = ""
+        for text in row.split("\r"):
+            shown = text + shown[len(text) :]
+        rows.append(shown.rstrip())
+    return rows
+
+
+def test_a_terminal_shows_no_rest_of_a_longer_line() -> None:
+    terminal = Terminal()
+    progress = sweep._Progress(terminal)
+    progress.progress("10 runs, one minute left")
+    progress.progress("9 runs")
+    assert screen(terminal.getvalue()) == ["9 runs"]
+    progress.line("news")
+    progress.progress("8 runs", last=True)
+    progress.line("end")
+    assert screen(terminal.getvalue()) == ["news", "8 runs", "end", ""]
+
+
+def test_a_log_gets_a_line_every_half_minute(monkeypatch: pytest.MonkeyPatch) -> None:
+    log = io.StringIO()
+    progress = sweep._Progress(log)
+    for second in (100, 110, 129, 130, 159, 161):
+        monkeypatch.setattr(sweep.time, "monotonic", lambda now=second: now)
+        progress.progress(f"at {second}")
+    progress.progress("end", last=True)
+    assert log.getvalue() == "at 100\nat 130\nat 161\nend\n"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0, "0 s"),
+        (59.4, "59 s"),
+        (59.6, "1 min 0 s"),
+        (135, "2 min 15 s"),
+        (3599, "59 min 59 s"),
+        (3600, "1 h 0 min"),
+        (9000, "2 h 30 min"),
+    ],
+)
+def test_a_duration_is_said_in_its_two_largest_units(seconds: float, text: str) -> None:
+    assert sweep._duration(seconds) == text
+
+
 # -- the command ----------------------------------------------------------------------------------
 
 
@@ -805,3 +952,181 @@ def test_files_that_cannot_be_read_are_said_in_one_line(
     monkeypatch.setattr(sweep, "read_records", refuse)
     assert main(["list", "--out", "anywhere"], {}, fake_train) == 2
     assert capsys.readouterr().err == "no way in\n"
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Any]:
+    """What the command asks of `run_sweep`, which runs nothing and answers with the last item."""
+    calls: list[Any] = []
+
+    def record(*given: Any, **options: Any) -> Outcome:
+        calls.append((given, options))
+        return Outcome(ran=3, known=4, failed=[("one/a", "Traceback\n  …\nKeyError: 1\n")])
+
+    monkeypatch.setattr(sweep, "run_sweep", record)
+    monkeypatch.chdir(tmp_path)
+    return calls
+
+
+def test_the_book_is_swept_by_two_processes_where_nothing_else_is_said(asked: list[Any]) -> None:
+    from simplellm.experiments import EXPERIMENTS
+    from simplellm.training import train
+
+    main(["run"])
+    ((experiments, by, out), options) = asked[0]
+    assert (experiments, by, out) == (EXPERIMENTS, train, Path("sweep-results"))
+    assert options == {"jobs": 2, "backend": "processes", "scheduler": None, "prune": False}
+
+
+def test_every_option_reaches_the_sweep(asked: list[Any]) -> None:
+    words = "run two --out there --jobs 5 --backend dask --scheduler tcp://host:1 --prune"
+    experiments = {name: experiment(name) for name in ("one", "two")}
+    main(words.split(), experiments, fake_train)
+    ((chosen, _, out), options) = asked[0]
+    assert (list(chosen), out) == (["two"], Path("there"))
+    assert options == {"jobs": 5, "backend": "dask", "scheduler": "tcp://host:1", "prune": True}
+
+
+def test_the_end_of_a_sweep_is_summed_up(
+    asked: list[Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["run", "--out", "there"]) == 1
+    assert capsys.readouterr().err == (
+        "3 runs in 0 s, 4 done before, 1 failed; records in there\nFAILED one/a: KeyError: 1\n"
+    )
+
+
+def test_help_says_what_there_is_and_what_holds_without_it(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def told(*arguments: str) -> str:
+        with pytest.raises(SystemExit):
+            main([*arguments, "--help"])
+        return " ".join(capsys.readouterr().out.split())
+
+    for command in ("list", "run", "summary"):
+        assert command in told()
+        assert re.search(r"EXPERIMENT .*all where none is named", told(command))
+    assert "mean ± 95 % interval" in told() and "mean ± 95 % interval" in told("summary")
+    assert "--out DIR" in told("list") and "sweep-results if there is one" in told("summary")
+    run = told("run")
+    for option, default in {
+        "--out DIR": "sweep-results",
+        "--jobs N": "2",
+        "--backend {processes,dask,serial}": "processes",
+        "--prune": "report and keep",
+    }.items():
+        assert re.search(rf"{option} [^()]*\(default: {default}\)", run), option
+    assert re.search(r"--scheduler ADDRESS .*tcp://host:8786", run)
+
+
+def test_a_command_is_needed_and_its_options_are_checked(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for words, said in {
+        "": "required: COMMAND",
+        "run --jobs many": "invalid int value: 'many'",
+        "run --backend threads": "invalid choice: 'threads'",
+    }.items():
+        with pytest.raises(SystemExit) as ended:
+            main(words.split())
+        assert ended.value.code == 2 and said in capsys.readouterr().err
+
+
+def test_progress_and_reports_go_to_standard_error(
+    command: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command("run", "one", "--backend", "serial") == 0
+    said = capsys.readouterr()
+    assert said.out == "" and "8/8 runs\n8 runs in 0 s, 0 done before, 0 failed" in said.err
+
+
+def test_the_records_shown_are_those_of_the_folder_or_the_shipped_ones(
+    command: Callable[..., int], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert command("summary") == 0
+    assert capsys.readouterr().out == "records: shipped with the package\n\nnone yet\n"
+    swept(tmp_path / "there", experiment())
+    command("list", "--out", "there")
+    assert "records: there\n\nexperiment" in capsys.readouterr().out
+    swept(tmp_path / "sweep-results", experiment())
+    command("list")
+    assert "records: sweep-results\n" in capsys.readouterr().out
+
+
+def test_a_list_says_how_far_each_experiment_is() -> None:
+    whole, begun, fresh = experiment("whole", seeds=1), experiment("begun"), experiment("fresh")
+    plain = replace(experiment("plain", rates=()), title="without a choice")
+    runs = [*all_runs(whole), *begun.selection_runs()[1:], *all_runs(plain)[:3]]
+    done = [make_record(run, fake_train(run)) for run in runs]
+    named = {each.name: each for each in (whole, begun, fresh, plain)}
+    assert sweep.listing(named, done).splitlines() == [
+        "experiment  selection            final",
+        "whole             4/4              2/2  an experiment",
+        "begun             3/4  after selection  an experiment",
+        "fresh             0/4  after selection  an experiment",
+        "plain               –              3/4  without a choice",
+    ]
+
+
+def test_a_summary_has_a_table_for_each_experiment_and_a_dash_where_nothing_is() -> None:
+    def one(name: str, arm: str, scores: dict[str, Any], **settings: Any) -> Record:
+        run = {"experiment": name, "arm": arm, "stage": "final", **settings}
+        return make_record(run, {"losses": [], "scores": scores, "seconds": 1.4})
+
+    select = FakeRun(experiment="three", arm="a", stage="select")
+    records = [
+        one("one", "a", {"loss": 0.123456}, lr=0.01, seed=0),
+        one("two", "long name", {"by": {"at": {"3": 2}}}),
+        one("one", "b", {"other": 1}, lr=0.1, seed=0),
+        one("one", "b", {"other": 3}, lr=0.03, seed=1),
+        make_record(select, fake_train(select)),
+    ]
+    assert sweep.summary(records).split("\n") == [
+        "one",
+        "arm  seeds         lr        loss   other  seconds",
+        "a        1       0.01  0.1235 ± –       –        1",
+        "b        2  0.03, 0.1           –  2 ± 13        3",
+        "",
+        "two",
+        "arm        seeds  lr  by.at.3  seconds",
+        "long name      1   –    2 ± –        1",
+        "",
+        "three",
+        "no final records yet",
+        "",
+    ]
+
+
+@pytest.mark.parametrize("moment", ["training", "reading"])
+def test_an_interrupt_keeps_what_is_finished_and_says_how_to_go_on_in_this_process_too(
+    moment: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(run: FakeRun) -> dict[str, Any]:
+        if run.stage == "final":
+            raise KeyboardInterrupt
+        return fake_train(run)
+
+    def reading(_: object) -> None:
+        raise KeyboardInterrupt
+
+    if moment == "reading":
+        monkeypatch.setattr(sweep, "read_records", reading)
+    words = ["run", "--backend", "serial", "--out", str(tmp_path)]
+    assert main(words, {"one": experiment()}, interrupted) == 130
+    said = capsys.readouterr().err
+    assert said.endswith("interrupted; run the same command again to go on\n")
+    assert files(tmp_path) == ({"one.jsonl"} if moment == "training" else set())
+    monkeypatch.undo()
+    assert len(read_records(tmp_path)) == (4 if moment == "training" else 0)
+
+
+def test_a_pipe_that_is_closed_ends_the_command_quietly(
+    command: Callable[..., int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "w") as closed:
+        monkeypatch.setattr(sys, "stdout", closed)
+        assert command("list") == 0
+        monkeypatch.undo()
