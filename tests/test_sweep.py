@@ -11,12 +11,14 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import psutil
 import pytest
@@ -175,6 +177,115 @@ def test_selection_runs_come_first_and_then_the_longest(tmp_path: Path) -> None:
     for stage in ("select", "final"):
         steps = [run.steps for run in order if run.stage == stage]
         assert steps == sorted(steps, reverse=True)
+
+
+def test_a_cluster_of_this_machine_has_one_thread_a_worker(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import distributed
+
+    asked: list[dict[str, Any]] = []
+    ignored: list[object] = []
+    original = distributed.LocalCluster
+
+    def without_processes(**options: Any) -> Any:
+        asked.append(options)
+        return original(**{**options, "processes": False})
+
+    monkeypatch.setattr(distributed, "LocalCluster", without_processes)
+    monkeypatch.setattr(signal, "signal", lambda *given: ignored.append(given))
+    with sweep._pool("dask", 3, None, tmp_path) as pool:
+        assert isinstance(pool, sweep._Dask)
+        assert list(pool.client.nthreads().values()) == [1, 1, 1]
+        assert (pool.width(), pool.parts) == (3, str(tmp_path))
+        assert pool.submit(fake_train, FakeRun(experiment="e", arm="a")).result()[0]
+    assert asked[0]["processes"] is True
+    # Ctrl-C reaches every process of a terminal, and the sweep ends the workers.
+    assert set(ignored) == {(signal.SIGINT, signal.SIG_IGN)}
+
+
+def test_a_scheduler_that_does_not_answer_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import distributed
+
+    def refuse(address: str, **options: Any) -> None:
+        assert address == "tcp://host:1" and 0 < options["timeout"] < 60
+        raise OSError("refused")
+
+    monkeypatch.setattr(distributed, "Client", refuse)
+    with pytest.raises(SweepError, match=r"no Dask scheduler answers at tcp://host:1 \(refused\)"):
+        swept(tmp_path, experiment(), backend="dask", scheduler="tcp://host:1")
+
+
+def test_a_cluster_that_is_gone_ends_the_sweep_with_what_to_do() -> None:
+    client = SimpleNamespace(nthreads=dict, get_executor=lambda pure: None)
+    pool = sweep._Dask(client, None)
+    assert pool.width() == 1, "before the first worker has come"
+    with pytest.raises(SweepError, match="cluster is gone; run the same command again to go on"):
+        pool.restart()
+
+
+def test_a_pool_that_lost_a_worker_ends_the_others_and_starts_afresh(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[dict[str, Any]] = []
+
+    class Executor:
+        def __init__(self, jobs: int, **options: Any) -> None:
+            self.number = len(started)
+            started.append({"jobs": jobs, "ended": None, **options})
+
+        def submit(self, work: Any, *given: Any) -> Any:
+            return self.number, work(*given)
+
+        def shutdown(self, **options: bool) -> None:
+            started[self.number]["ended"] = options
+
+    monkeypatch.setattr("joblib.externals.loky.ProcessPoolExecutor", Executor)
+    run = FakeRun(experiment="e", arm="a")
+    at_once = {"wait": True, "kill_workers": True}
+    with sweep._pool("processes", 5, None, tmp_path) as pool:
+        assert pool.width() == 5
+        number, (fine, line) = cast(Any, pool.submit(fake_train, run))
+        assert (number, fine) == (0, True)
+        assert (tmp_path / f"{run.key}.json").read_text() == line
+        pool.restart()
+        assert started[0]["ended"] == at_once
+        assert cast(Any, pool.submit(fake_train, run))[0] == 1 and started[1]["ended"] is None
+    assert started[1]["ended"] == at_once
+    for one in started:
+        assert (one["jobs"], one["initargs"]) == (5, (os.getpid(),))
+        assert one["env"] == {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+        assert one["initializer"] is sweep._prepare_worker
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a parent's number says nothing")
+def test_a_worker_leaves_ctrl_c_to_its_parent_and_ends_with_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    before, threads = signal.getsignal(signal.SIGINT), torch.get_num_threads()
+    ended: list[tuple[int, bool]] = []
+    done = threading.Event()
+
+    def end(status: int) -> None:
+        ended.append((status, threading.current_thread().daemon))
+        done.set()
+
+    monkeypatch.setattr(os, "_exit", end)
+    monkeypatch.setattr(time, "sleep", lambda seconds: done.wait(min(seconds, 0.01)))
+    parents = iter([7, 7, 1])
+    monkeypatch.setattr(os, "getppid", lambda: next(parents))
+    try:
+        torch.set_num_threads(2)
+        sweep._prepare_worker(7)
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+        assert torch.get_num_threads() == 1
+        assert done.wait(PATIENCE) and ended == [(1, True)]
+        assert next(parents, None) is None
+    finally:
+        signal.signal(signal.SIGINT, before)
+        torch.set_num_threads(threads)
 
 
 # -- kills ----------------------------------------------------------------------------------------
@@ -782,7 +893,7 @@ def test_a_log_gets_a_line_every_half_minute(monkeypatch: pytest.MonkeyPatch) ->
     log = io.StringIO()
     progress = sweep._Progress(log)
     for second in (100, 110, 129, 130, 159, 161):
-        monkeypatch.setattr(sweep.time, "monotonic", lambda now=second: now)
+        monkeypatch.setattr(time, "monotonic", lambda now=second: now)
         progress.progress(f"at {second}")
     progress.progress("end", last=True)
     assert log.getvalue() == "at 100\nat 130\nat 161\nend\n"

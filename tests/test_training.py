@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import statistics
 from typing import Any
 
 import pytest
@@ -23,6 +24,7 @@ from simplellm.training import (
     centred_cosine,
     fit,
     learning_rate,
+    progress_bar,
     steps_to,
     thin,
     train,
@@ -229,6 +231,69 @@ def test_steps_to_counts_a_mean_of_ten() -> None:
     assert steps_to([1.0] * 50, 0.1) is None
 
 
+def test_steps_to_asks_for_less_than_the_limit() -> None:
+    assert steps_to([0.5] * 12, 0.5) is None and steps_to([0.5] * 12, 0.6) == 10
+    assert steps_to([1.0, 0.0, 0.0], 0.6, window=2) == 2
+
+
+def test_thinned_losses_are_means_over_equal_stretches() -> None:
+    assert thin([1.0, 2.0, 3.0]) == [[1, 1.0], [2, 2.0], [3, 3.0]]
+    assert thin([float(i) for i in range(60)], points=3) == [[20, 9.5], [40, 29.5], [60, 49.5]]
+    assert len(thin([0.0] * 400)) == 30
+
+
+def test_a_run_that_is_stopped_begins_as_the_whole_one() -> None:
+    whole = fit(run()).losses
+    assert fit(run(), stop=2).losses == whole[:2] and fit(run(), stop=9).losses == whole
+
+
+def test_a_gradient_is_clipped_to_the_norm_that_was_asked_for() -> None:
+    def moved(clip: float | None) -> float:
+        described = run(steps=2, warmup=1, clip=clip)
+        before = build_model(described, Data(described)).state_dict()["norm.weight"]
+        return float((fit(described).model.state_dict()["norm.weight"] - before).norm())
+
+    # Far below Adam's epsilon of 1e-8 a step is smaller than the learning rate.
+    assert moved(None) == moved(1e6) > 10 * moved(1e-9)
+
+
+def test_training_keeps_its_numbers_and_tells_its_steps() -> None:
+    told: list[tuple[int, int, float]] = []
+    kept = train(run(steps=3), progress=lambda *step: told.append(step))
+    assert [step for step, _, _ in told] == [1, 2, 3]
+    assert [mean for _, mean in kept["losses"]] == [loss for _, _, loss in told]
+    assert set(kept["scores"]) == {"steps_to_0.1", "loss", "accuracy"}
+    assert kept["scores"]["steps_to_0.1"] is None and kept["seconds"] > 0
+
+
+def test_a_bar_shows_the_step_and_the_loss_and_is_gone_at_the_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    told: list[object] = []
+
+    class Bar:
+        def __init__(self, **options: object) -> None:
+            self.n = 0
+            told.append(options)
+
+        def set_postfix(self, *, loss: str, refresh: bool) -> None:
+            told.append(loss)
+
+        def update(self, steps: int) -> None:
+            self.n += steps
+            told.append(self.n)
+
+        def close(self) -> None:
+            told.append("closed")
+
+    monkeypatch.setattr("tqdm.auto.tqdm", Bar)
+    show = progress_bar("reading")
+    for step, loss in ((1, 2.71828), (2, 1.5), (4, 0.25)):
+        show(step, 4, loss)
+    options = {"total": 4, "desc": "reading", "leave": False}
+    assert told == [options, "2.718", 1, "1.500", 2, "0.250", 4, "closed"]
+
+
 # -- measures --------------------------------------------------------------------------------------
 
 
@@ -273,6 +338,87 @@ def test_centred_cosine_is_the_correlation_of_rows_around_their_mean() -> None:
     rows = torch.tensor([[3.0, 0.0], [1.0, 0.0], [2.0, 1.0], [2.0, -1.0]])
     want = torch.tensor([[1, -1, 0, 0], [-1, 1, 0, 0], [0, 0, 1, -1], [0, 0, -1, 1.0]])
     assert torch.allclose(centred_cosine(rows), want)
+
+
+def test_a_measure_has_what_the_oracle_knows() -> None:
+    assert MEASURES["test"](oracle()) == {"loss": pytest.approx(0), "accuracy": 1.0}
+    losses = MEASURES["offsets"](oracle(), offsets=[0, 20])["loss_by_offset"]
+    assert losses == pytest.approx([0, 100])
+
+
+@pytest.mark.parametrize(("position", "positions"), [("learned", 40), ("rope", 60)])
+def test_a_learned_table_is_read_to_its_end_and_no_further(position: str, positions: int) -> None:
+    described = run(model={"position": position, "max_seq_len": 40}, steps=1)
+    scores = MEASURES["length"](fit(described), length=60)
+    assert len(scores["loss_by_position"]) == len(scores["accuracy_by_position"]) == positions
+
+
+class Memory(torch.nn.Module):
+    """Knows by heart the windows of 32 that begin at ``first`` in each block, and nothing else."""
+
+    def __init__(self, blocks: Tensor, vocab_size: int, first: int) -> None:
+        super().__init__()
+        self.guess = torch.zeros(32, vocab_size)
+        self.known = {
+            tuple(block[at : at + 32].tolist()): 100.0
+            * torch.nn.functional.one_hot(block[at + 1 : at + 33], vocab_size)
+            for block in blocks
+            for at in range(first, len(block) - 32, 32)
+        }
+
+    def forward(self, ids: Tensor, *, positions: Tensor | None = None) -> Tensor:
+        assert positions is None
+        return torch.stack([self.known.get(tuple(row), self.guess) for row in ids.tolist()])
+
+
+@pytest.mark.parametrize(("first", "known"), [(0, "loss_aligned"), (16, "loss_shifted")])
+def test_windows_are_shifted_by_half_their_length(first: int, known: str) -> None:
+    described = run(task="text", task_options={"size": 3000}, seq_len=32)
+    data = Data(described)
+    memory = Memory(data.train_blocks, data.vocab_size, first)
+    trained = Trained(described, memory, [], data, 0.0)  # type: ignore[arg-type]
+    scores = MEASURES["shift"](trained)
+    (other,) = scores.keys() - {known}
+    assert scores[known] == pytest.approx(0)
+    assert scores[other] == pytest.approx(math.log(data.vocab_size), rel=0.01)
+
+
+def with_table(rows: Tensor) -> Trained:
+    """A model whose learned table starts with these rows, of which as many are read."""
+    described = run(task_options={"k": 2, "seq_len": len(rows)})
+    data = Data(described)
+    model = build_model(described, data)
+    table: Any = model.state_dict()["input_embedding.pos_embedding.embedding.weight"]
+    table[: len(rows)] = rows
+    table[len(rows) :] = 1e6
+    return Trained(described, model, [], data, 0.0)
+
+
+def test_a_table_that_alternates_has_a_similarity_that_alternates() -> None:
+    rows = torch.ones(12, 16)
+    rows[1::2] = -1
+    scores = MEASURES["positions"](with_table(3 * rows + 1), lags=5)
+    assert scores["cosine_by_lag"] == pytest.approx([1, -1, 1, -1, 1, -1], abs=1e-6)
+    assert scores["row_norm"] == pytest.approx((16 + 8) / 2)  # entries of 4 and of -2
+    assert len(MEASURES["positions"](with_table(rows))["cosine_by_lag"]) == 12
+    many = torch.ones(40, 16).cumsum(0)
+    assert len(MEASURES["positions"](with_table(many))["cosine_by_lag"]) == 33  # lags 0 to 32
+
+
+def test_a_table_is_compared_with_sinusoids_off_the_diagonal() -> None:
+    def similarities(rows: Tensor) -> list[float]:
+        rows = rows - rows.mean(0)
+        pairs = [(a, b) for a in range(12) for b in range(12) if a != b]
+        return [torch.cosine_similarity(rows[a], rows[b], dim=0).item() for a, b in pairs]
+
+    # Vaswani et al. 2017, 3.5: pair i turns by 10000^(-2i/d) a position.
+    angles = torch.arange(12)[:, None] * 10000.0 ** (-torch.arange(0, 16, 2) / 16)
+    sinusoids = torch.stack((angles.sin(), angles.cos()), dim=2).flatten(1)
+    drawn = torch.randn(12, 16, generator=torch.Generator().manual_seed(0))
+    wanted = statistics.correlation(similarities(drawn), similarities(sinusoids))
+    for rows, correlation in ((5 * sinusoids, 1.0), (drawn, wanted)):
+        found = MEASURES["positions"](with_table(rows))["correlation_with_sinusoid"]
+        assert found == pytest.approx(correlation, abs=1e-5)
 
 
 def test_positions_of_a_scheme_without_rows_are_refused() -> None:
