@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import platform
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -114,6 +116,30 @@ def test_versions_name_what_a_result_may_depend_on_and_nothing_else() -> None:
     assert record().versions["torch"] == torch.__version__
 
 
+def test_the_versions_are_those_of_this_machine() -> None:
+    python, numpy_, machine = sys.version.split()[0], numpy.__version__, platform.machine()
+    found = record().versions
+    assert (found["python"], found["numpy"], found["machine"]) == (python, numpy_, machine)
+
+
+def test_a_text_is_written_as_it_is() -> None:
+    assert '"arm":"√d, größer"' in record(arm="√d, größer").to_line()
+
+
+def test_records_stand_in_the_order_of_arm_stage_seed_and_rate() -> None:
+    settings: list[dict[str, Any]] = [
+        {"arm": "a", "stage": "select", "seed": 2, "lr": 0.1},
+        {"arm": "a", "stage": "select", "seed": 2, "lr": 0.3},
+        {"arm": "a", "stage": "final", "seed": 0, "lr": 0.2},
+        {"arm": "a", "stage": "final", "seed": 1, "lr": 0.1},
+        {"arm": "b", "stage": "select", "seed": 0, "lr": 0.1},
+        {"experiment": "zero", "arm": "a", "stage": "select"},
+    ]
+    made = [record(**given) for given in settings]
+    lines = dump_records(reversed(made)).decode().splitlines()
+    assert lines == [one.to_line() for one in made]
+
+
 def test_a_file_does_not_depend_on_the_order_in_which_runs_finished() -> None:
     made = [record(arm=arm, seed=seed) for arm in "ba" for seed in (10, 9)]
     assert dump_records(made) == dump_records(reversed(made))
@@ -138,6 +164,11 @@ def test_the_key_is_the_same_on_every_machine_and_in_every_order() -> None:
     # By hand: printf '{"a": 1, "b": [0.5, null]}' | sha256sum
     assert settings_key({"b": (0.5, None), "a": 1}) == "c949e8e6f8eac39c"
     assert settings_key({"a": 1, "b": [0.5, None]}) == settings_key({"b": (0.5, None), "a": 1})
+
+
+def test_a_setting_that_json_cannot_hold_has_no_key() -> None:
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        settings_key({"lr": math.nan})
 
 
 @pytest.mark.parametrize("name", sorted(RUN))
@@ -256,6 +287,40 @@ def test_a_result_without_scores_is_refused() -> None:
         make_record(RUN, {"losses": [], "seconds": 1})
 
 
+@pytest.mark.parametrize(
+    ("settings", "result", "words"),
+    [
+        (RUN, {"scores": {}}, "record of copy/none: training returned no losses, seconds."),
+        ({"arm": "a"}, RESULT, "record of None/a: field 'experiment' must be a text"),
+        ({"experiment": "e"}, RESULT, "record of e/None: field 'arm' must be a text"),
+        ({"experiment": "e", "arm": "a"}, RESULT, "field 'stage' must be a text"),
+        (RUN, {**RESULT, "scores": {"a": {"b": 1j}}}, "scores.a.b holds 1j of type complex"),
+        (RUN, {**RESULT, "losses": [[0, 1j]]}, "losses holds 1j of type complex, no number."),
+    ],
+)
+def test_what_cannot_become_a_record_is_named(
+    settings: dict[str, Any], result: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(RecordError) as caught:
+        make_record(settings, result)
+    assert words in str(caught.value)
+
+
+def test_a_line_that_comes_from_nowhere_is_called_a_record() -> None:
+    with pytest.raises(RecordError, match=r"^record: must be an object with named fields, got 3\."):
+        Record.from_line("3")
+
+
+@pytest.mark.parametrize(
+    ("length", "shown"), [(60, "'" + "x" * 58 + "'"), (61, "'" + "x" * 56 + "…")]
+)
+def test_a_long_value_is_shown_by_its_beginning(length: int, shown: str) -> None:
+    line = json.dumps({**json.loads(record().to_line()), "losses": "x" * (length - 2)})
+    with pytest.raises(RecordError) as caught:
+        Record.from_line(line)
+    assert str(caught.value).endswith(f"got {shown}.")
+
+
 # -- what is shipped ------------------------------------------------------------------------------
 
 
@@ -371,7 +436,9 @@ def test_a_diverged_seed_is_not_hidden() -> None:
         (lambda: mean_and_interval(3.0), ["values", "()"]),
         (lambda: mean_and_interval([1, 2], 95), ["confidence", "95", "between 0 and 1"]),
         (lambda: mean_and_interval([1], 0), ["confidence", "0", "between 0 and 1"]),
+        (lambda: mean_and_interval([1], 1), ["confidence", "got 1; as in 0.95"]),
         (lambda: t_quantile(1.0, 3), ["probability", "1.0", "between 0 and 1"]),
+        (lambda: t_quantile(0.0, 3), ["probability", "0.0", "between 0 and 1"]),
         (lambda: t_quantile(0.9, 0), ["degrees", "0", "at least 1"]),
         (lambda: t_quantile(0.9, 1.5), ["degrees", "1.5", "whole number"]),  # type: ignore[arg-type]
     ],

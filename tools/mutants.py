@@ -84,6 +84,8 @@ pytest_add_cli_args_test_selection = {tests}
 also_copy = {copied}
 # PyTorch's threads do not outlive a fork: the tests run in children of a process that ran none.
 process_isolation = "forkserver"
+# Seconds, times fifteen: a test that waits for a loaded machine has noticed nothing.
+timeout_constant = 8.0
 """
 
 # The first test that fails is the last one that a mutant meets.
