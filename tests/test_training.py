@@ -156,6 +156,50 @@ def test_a_smaller_text_is_the_start_of_the_larger() -> None:
     assert torch.equal(small.test_blocks, whole.test_blocks)
 
 
+def test_a_text_may_be_read_in_byte_pairs_and_has_no_other_option() -> None:
+    pairs = Data(run(task="text", task_options={"bpe": 270}, seq_len=32))
+    assert pairs.vocab_size == pairs.vocabulary.vocab_size == 270 and pairs.seq_len == 32
+    with pytest.raises(
+        ValueError, match="options of text must be among bpe, size, got word, words"
+    ):
+        Data(run(task="text", task_options={"size": 99, "word": 1, "words": 2}))
+
+
+@pytest.mark.parametrize(("windows", "least", "most"), [("aligned", 64, 64), ("random", 0, 12)])
+def test_aligned_windows_stand_at_fixed_places_and_random_ones_do_not(
+    windows: str, least: int, most: int
+) -> None:
+    options = {"task": "text", "task_options": {}, "seq_len": 32, "batch": 64}
+    data = Data(run(windows=windows, **options))
+    places = {tuple(row) for row in data.train_blocks.unfold(1, 33, 32).flatten(0, 1).tolist()}
+    ids, targets, positions = data.train_batch()
+    assert positions is None and torch.equal(ids[:, 1:], targets[:, :-1])
+    rows = torch.cat([ids, targets[:, -1:]], dim=1)
+    assert rows.shape == (64, 33)
+    assert least <= sum(tuple(row) in places for row in rows.tolist()) <= most
+
+
+def test_a_text_is_judged_from_its_beginning_to_its_end() -> None:
+    data = Data(run(task="text", task_options={}, seq_len=32))
+    whole = data.test_batch(32, 10_000)[0]
+    few, targets = data.test_batch(None, 3)
+    assert len(whole) > 256 == len(data.test_batch()[0])
+    assert torch.equal(few[0], whole[0]) and torch.equal(few[-1], whole[-1]) and len(few) == 3
+    assert torch.equal(few[:, 1:], targets[:, :-1])
+    assert data.test_batch(16)[0].shape == (256, 16)
+    exactly = data.test_batch(32, len(whole))[0]
+    assert torch.equal(exactly, whole)
+
+
+@pytest.mark.parametrize("task", ["token_back", "text"])
+def test_the_same_examples_judge_every_seed(task: str) -> None:
+    options = {"task": task, "task_options": {}, "seq_len": 32}
+    one, other = (Data(run(seed=seed, **options)) for seed in (0, 1))
+    one.train_batch()
+    assert torch.equal(one.test_batch()[0], other.test_batch()[0])
+    assert len(one.test_batch()[0]) == 256 and one.test_batch(40)[0].shape[1] == 40
+
+
 # -- training --------------------------------------------------------------------------------------
 
 
