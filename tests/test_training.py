@@ -6,6 +6,7 @@ import dataclasses
 import json
 import math
 import statistics
+import time
 from typing import Any
 
 import pytest
@@ -291,6 +292,16 @@ def test_a_run_that_is_stopped_begins_as_the_whole_one() -> None:
     assert fit(run(), stop=2).losses == whole[:2] and fit(run(), stop=9).losses == whole
 
 
+def test_random_offsets_train_rows_that_no_window_from_the_start_reaches() -> None:
+    def trained_rows(offsets: int) -> int:
+        described = run(offsets=offsets, batch=64)
+        name = "input_embedding.pos_embedding.embedding.weight"
+        before = build_model(described, Data(described)).state_dict()[name]
+        return int((fit(described).model.state_dict()[name] != before).any(dim=1).sum())
+
+    assert (trained_rows(0), trained_rows(30)) == (12, 42)
+
+
 def test_a_gradient_is_clipped_to_the_norm_that_was_asked_for() -> None:
     def moved(clip: float | None) -> float:
         described = run(steps=2, warmup=1, clip=clip)
@@ -303,11 +314,21 @@ def test_a_gradient_is_clipped_to_the_norm_that_was_asked_for() -> None:
 
 def test_training_keeps_its_numbers_and_tells_its_steps() -> None:
     told: list[tuple[int, int, float]] = []
+    begin = time.perf_counter()
     kept = train(run(steps=3), progress=lambda *step: told.append(step))
+    assert 0 < kept["seconds"] < time.perf_counter() - begin
     assert [step for step, _, _ in told] == [1, 2, 3]
     assert [mean for _, mean in kept["losses"]] == [loss for _, _, loss in told]
     assert set(kept["scores"]) == {"steps_to_0.1", "loss", "accuracy"}
-    assert kept["scores"]["steps_to_0.1"] is None and kept["seconds"] > 0
+    assert kept["scores"]["steps_to_0.1"] is None
+
+
+def test_a_run_says_from_when_on_its_loss_was_small(monkeypatch: pytest.MonkeyPatch) -> None:
+    done = oracle(losses=(0.5,) * 10 + (0.05,) * 10, measures={"length": {"length": 15}})
+    monkeypatch.setattr("simplellm.training.fit", lambda *_, **__: done)
+    scores = train(done.run)["scores"]
+    assert scores["steps_to_0.1"] == 19  # the mean of one 0.5 and nine 0.05 is 0.095
+    assert len(scores["loss_by_position"]) == 15
 
 
 def test_a_bar_shows_the_step_and_the_loss_and_is_gone_at_the_end(
@@ -321,7 +342,7 @@ def test_a_bar_shows_the_step_and_the_loss_and_is_gone_at_the_end(
             told.append(options)
 
         def set_postfix(self, *, loss: str, refresh: bool) -> None:
-            told.append(loss)
+            told.append((loss, refresh))
 
         def update(self, steps: int) -> None:
             self.n += steps
@@ -335,7 +356,10 @@ def test_a_bar_shows_the_step_and_the_loss_and_is_gone_at_the_end(
     for step, loss in ((1, 2.71828), (2, 1.5), (4, 0.25)):
         show(step, 4, loss)
     options = {"total": 4, "desc": "reading", "leave": False}
-    assert told == [options, "2.718", 1, "1.500", 2, "0.250", 4, "closed"]
+    first, second, last = (("2.718", False), ("1.500", False), ("0.250", False))
+    assert told == [options, first, 1, second, 2, last, 4, "closed"]
+    progress_bar()(1, 2, 0.5)
+    assert told[8] == {"total": 2, "desc": "training", "leave": False}
 
 
 # -- measures --------------------------------------------------------------------------------------
@@ -355,9 +379,10 @@ class Oracle(torch.nn.Module):
         return torch.nn.functional.one_hot(said, 19) * 100.0
 
 
-def oracle() -> Trained:
-    described = run(model={"position": "rope"})
-    return Trained(described, Oracle(), [], Data(described), 0.0)  # type: ignore[arg-type]
+def oracle(seq_len: int = 12, losses: tuple[float, ...] = (), **changes: Any) -> Trained:
+    options = {"k": 2, "seq_len": seq_len}
+    described = run(model={"position": "rope"}, task_options=options, **changes)
+    return Trained(described, Oracle(), list(losses), Data(described), 0.0)  # type: ignore[arg-type]
 
 
 def test_measures_are_per_position_and_skip_what_is_not_asked() -> None:
@@ -385,7 +410,7 @@ def test_centred_cosine_is_the_correlation_of_rows_around_their_mean() -> None:
 
 
 def test_a_measure_has_what_the_oracle_knows() -> None:
-    assert MEASURES["test"](oracle()) == {"loss": pytest.approx(0), "accuracy": 1.0}
+    assert MEASURES["test"](oracle(seq_len=20)) == {"loss": pytest.approx(0), "accuracy": 1.0}
     losses = MEASURES["offsets"](oracle(), offsets=[0, 20])["loss_by_offset"]
     assert losses == pytest.approx([0, 100])
 
@@ -467,5 +492,5 @@ def test_a_table_is_compared_with_sinusoids_off_the_diagonal() -> None:
 
 def test_positions_of_a_scheme_without_rows_are_refused() -> None:
     described = run(model={"position": "rope"}, steps=1, measures={"positions": {}})
-    with pytest.raises(ValueError, match="only a learned table has rows"):
+    with pytest.raises(ValueError, match=r"= 'rope': only a learned table has rows to look at\.$"):
         train(described)
