@@ -1119,10 +1119,14 @@ def test_help_says_what_there_is_and_what_holds_without_it(
         assert bool(arguments) or str(sweep.__doc__) in printed
         return " ".join(printed.split())
 
-    for command in ("list", "run", "summary"):
-        assert command in told()
+    assert told().startswith("usage: python -m simplellm.sweep [-h] COMMAND")
+    for command, text in {
+        "list": "show the experiments and how many of their runs are done",
+        "run": "run what is not done yet; the same command again resumes",
+        "summary": "show mean ± 95 % interval over seeds",
+    }.items():
+        assert f" {command} {text}" in told() and f" {text}" in told(command)
         assert re.search(r"EXPERIMENT .*all where none is named", told(command))
-    assert "mean ± 95 % interval" in told() and "mean ± 95 % interval" in told("summary")
     assert "--out DIR" in told("list") and "sweep-results if there is one" in told("summary")
     run = told("run")
     for option, default in {
@@ -1132,7 +1136,9 @@ def test_help_says_what_there_is_and_what_holds_without_it(
         "--prune": "report and keep",
     }.items():
         assert re.search(rf"{option} [^()]*\(default: {default}\)", run), option
-    assert re.search(r"--scheduler ADDRESS .*tcp://host:8786", run)
+    assert "a Dask cluster, or, for a debugger, in this process" in run
+    assert "--scheduler ADDRESS of a Dask cluster whose workers have simplellm" in run
+    assert "as tcp://host:8786; without it one of N workers is started here" in run
 
 
 def test_a_command_is_needed_and_its_options_are_checked(

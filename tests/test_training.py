@@ -97,6 +97,8 @@ def test_the_order_in_which_settings_are_written_does_not_change_the_key() -> No
         ({"steps": 0}, "steps must be at least 1, got 0"),
         ({"lr": 0.0}, "lr must be positive and finite, got 0.0"),
         ({"stage": "last"}, "stage must be 'select' or 'final', got 'last'"),
+        ({"table_lr": -1.0}, "table_lr must be positive and finite, got -1.0"),
+        ({"windows": "none"}, "windows must be 'random' or 'aligned', got 'none'"),
         ({"table": "cauchy"}, "table must be 'normal' or 'uniform', got 'cauchy'"),
         ({"measures": {"speed": {}}}, "measures must be among test, .*, got speed"),
     ],
@@ -120,6 +122,17 @@ def test_data_and_initialisation_depend_on_the_seed_and_on_nothing_else() -> Non
         assert torch.equal(a, b)
     for a, b in zip(first(1), first(2), strict=True):
         assert not torch.equal(a, b)
+
+
+@pytest.mark.parametrize("options", [{"offsets": 30}, {"task": "text", "windows": "aligned"}])
+def test_no_draw_is_left_to_what_was_drawn_before(options: dict[str, Any]) -> None:
+    described = run(task_options={}, seq_len=32, **options)
+    batches = []
+    for seed in (0, 1):
+        torch.manual_seed(seed)
+        batches.append(Data(described).train_batch())
+    for first, second in zip(*batches, strict=True):
+        assert first is second is None or torch.equal(first, second)  # type: ignore[arg-type]
 
 
 def test_the_selection_round_is_judged_on_other_data_than_the_final_one() -> None:
@@ -152,6 +165,7 @@ def test_a_smaller_text_is_the_start_of_the_larger() -> None:
     options = {"task": "text", "seq_len": 32}
     whole = Data(run(task_options={}, **options))
     small = Data(run(task_options={"size": 20_000}, **options))
+    assert len(Data(run(task_options={"size": 20}, **options)).train_blocks) == 1
     assert 19_000 < small.train_blocks.numel() <= 20_000
     assert torch.equal(small.train_blocks, whole.train_blocks[: len(small.train_blocks)])
     assert torch.equal(small.test_blocks, whole.test_blocks)
