@@ -270,6 +270,8 @@ def test_the_learning_rate_rises_falls_and_ends_at_a_tenth() -> None:
     assert rates[:50] == sorted(rates[:50]) and rates[49:] == sorted(rates[49:], reverse=True)
     assert rates[200] == pytest.approx(0.1)
     assert rates[125] == pytest.approx(0.55)  # half of the way down the cosine
+    assert learning_rate(5, run(steps=5, warmup=4)) == pytest.approx(0.1)
+    assert learning_rate(4, run(steps=4, warmup=4)) == 1.0
 
 
 @quick
