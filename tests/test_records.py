@@ -136,6 +136,9 @@ def test_records_stand_in_the_order_of_arm_stage_seed_and_rate() -> None:
         {"experiment": "zero", "arm": "a", "stage": "select"},
     ]
     made = [record(**given) for given in settings]
+    for some in ({"lr": 0.2}, {"seed": 1, "lr": 0.1}, {"seed": 3}, {"seed": 3, "lr": 0.1}):
+        named: dict[str, Any] = {"experiment": "zero", "arm": "b", "stage": "final", **some}
+        made.append(make_record(named, RESULT))  # without a seed or a rate: before all others
     lines = dump_records(reversed(made)).decode().splitlines()
     assert lines == [one.to_line() for one in made]
 
@@ -259,6 +262,11 @@ def test_a_line_that_is_no_object_is_named(line: str, tmp_path: Path) -> None:
     (tmp_path / "copy.jsonl").write_text(text, encoding="utf-8")
     with pytest.raises(RecordError, match=r"copy\.jsonl, line 2: "):
         read_records(tmp_path)
+
+
+def test_a_number_that_json_does_not_have_is_named() -> None:
+    with pytest.raises(RecordError, match=r"NaN is no number of JSON; .* is null here"):
+        Record.from_line('{"seconds":NaN}')
 
 
 def test_a_file_cut_in_the_middle_of_a_line_is_refused(tmp_path: Path) -> None:
@@ -399,7 +407,7 @@ def test_with_many_degrees_the_quantile_is_the_normal_one() -> None:
 def test_the_interval_of_five_seeds_is_that_worked_by_hand() -> None:
     # Mean 3, squares of deviations 10, s = √2.5, times 2.7764451 / √5.
     mean, half_width = mean_and_interval([1, 2, 3, 4, 5])
-    assert mean == 3
+    assert mean == 3 and type(mean) is type(half_width) is float
     assert half_width == pytest.approx(1.9632432, abs=1e-6)
 
 
@@ -417,6 +425,10 @@ def test_curves_have_an_interval_at_every_point() -> None:
     assert mean.shape == half_width.shape == (3, 2)
     alone = mean_and_interval(curves[:, 2, 1])
     assert (mean[2, 1], half_width[2, 1]) == pytest.approx(alone)
+
+
+def test_numbers_of_few_digits_are_averaged_with_many() -> None:
+    assert mean_and_interval(numpy.full(2, 60_000, numpy.float16))[0] == 60_000
 
 
 def test_one_seed_has_no_interval() -> None:
@@ -455,7 +467,7 @@ def test_a_bad_argument_is_named_with_its_limit(call: Any, words: list[str]) -> 
 
 def test_scores_are_gathered_by_arm_in_the_order_of_seeds() -> None:
     def one(arm: str, seed: int, stage: str = "final") -> Record:
-        scores = {"loss": seed / 10, "curve": [seed, None]}
+        scores = {"loss": seed / 10, "curve": [seed, None], "count": 7}
         run = {**RUN, "arm": arm, "seed": seed, "stage": stage}
         return make_record(run, {**RESULT, "scores": scores})
 
@@ -468,6 +480,7 @@ def test_scores_are_gathered_by_arm_in_the_order_of_seeds() -> None:
     curves = final_scores(given, "curve")["b"]
     assert curves.shape == (3, 2) and curves[:, 0].tolist() == [0.0, 1.0, 2.0]
     assert numpy.isnan(curves[:, 1]).all()
+    assert final_scores(given, "count")["b"].dtype == numpy.float64
 
 
 def test_a_score_that_was_not_measured_is_answered_with_those_that_were() -> None:

@@ -973,8 +973,8 @@ def test_summary_counts_final_records_only_and_opens_inner_scores(tmp_path: Path
 def test_an_unknown_experiment_is_answered_with_those_there_are(
     command: Callable[..., int], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert command("run", "three") == 2
-    assert capsys.readouterr().err == "no such experiment: three. There are: one, two.\n"
+    assert command("run", "three", "two", "four") == 2
+    assert capsys.readouterr().err == "no such experiment: three, four. There are: one, two.\n"
 
 
 def test_a_sweep_that_cannot_start_says_why_in_one_line(
