@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 import simplellm
 from simplellm import records
+from simplellm.experiments import EXPERIMENTS
 from simplellm.records import (
     Record,
     RecordError,
@@ -169,9 +170,11 @@ def test_the_key_is_the_same_on_every_machine_and_in_every_order() -> None:
     assert settings_key({"a": 1, "b": [0.5, None]}) == settings_key({"b": (0.5, None), "a": 1})
 
 
-def test_a_setting_that_json_cannot_hold_has_no_key() -> None:
+def test_a_setting_that_json_cannot_hold_has_no_key_and_no_line() -> None:
     with pytest.raises(ValueError, match="not JSON compliant"):
         settings_key({"lr": math.nan})
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        replace(record(), run={**RUN, "lr": math.nan}).to_line()
 
 
 @pytest.mark.parametrize("name", sorted(RUN))
@@ -334,7 +337,8 @@ def test_a_long_value_is_shown_by_its_beginning(length: int, shown: str) -> None
 
 def test_every_shipped_record_is_read_and_stands_in_the_file_of_its_experiment() -> None:
     shipped = shipped_records()
-    for name in {each.experiment for each in shipped}:
+    assert {each.experiment for each in shipped} == set(EXPERIMENTS)
+    for name in EXPERIMENTS:
         assert load(name) == [each for each in shipped if each.experiment == name]
 
 
