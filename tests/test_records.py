@@ -291,6 +291,7 @@ def test_a_run_that_stands_twice_is_named_with_both_places(tmp_path: Path) -> No
     with pytest.raises(RecordError) as caught:
         read_records(tmp_path)
     assert "b.jsonl, line 1" in str(caught.value) and "a.jsonl, line 1" in str(caught.value)
+    assert str(caught.value).endswith("a run is counted once. Delete one of the two lines.")
 
 
 def test_a_result_without_scores_is_refused() -> None:
