@@ -14,7 +14,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Mapping
-from concurrent.futures import BrokenExecutor, Future
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -152,7 +152,9 @@ class FrailPool:
         self.at_work[future] = (train, run)
         return future
 
-    def wait(self, running: Any, **_: object) -> Any:
+    def wait(self, running: Any, timeout: float, return_when: str) -> Any:
+        # Not before all have ended, and not for ever: a cluster that grows gets work.
+        assert return_when == FIRST_COMPLETED and 0 < timeout < 60
         assert set(running) == set(self.at_work)
         if not self.at_work:
             return SimpleNamespace(done=set())

@@ -224,7 +224,7 @@ def test_a_cluster_that_is_gone_ends_the_sweep_with_what_to_do() -> None:
     client = SimpleNamespace(nthreads=dict, get_executor=lambda pure: None)
     pool = sweep._Dask(client, None)
     assert pool.width() == 1, "before the first worker has come"
-    with pytest.raises(SweepError, match="cluster is gone; run the same command again to go on"):
+    with pytest.raises(SweepError, match=r"^the Dask cluster is gone; run the same .* go on\.$"):
         pool.restart()
 
 
@@ -288,6 +288,19 @@ def test_a_worker_leaves_ctrl_c_to_its_parent_and_ends_with_it(
     finally:
         signal.signal(signal.SIGINT, before)
         torch.set_num_threads(threads)
+
+
+def test_the_longest_is_the_one_that_takes_longest(tmp_path: Path) -> None:
+    order: list[str] = []
+
+    def watched(run: FakeRun) -> dict[str, Any]:
+        order.append(run.experiment)
+        pace = {"quick": 0.001, "heavy": 0.01}[run.experiment]
+        return {**fake_train(run), "seconds": pace * run.steps}
+
+    quick, heavy = (experiment(n, settings={"steps": s}) for n, s in (("quick", 9), ("heavy", 8)))
+    swept(tmp_path, quick, heavy, train=watched)
+    assert order[8:] == ["heavy"] * 4 + ["quick"] * 4  # the selection has shown it
 
 
 # -- kills ----------------------------------------------------------------------------------------
@@ -451,6 +464,15 @@ def test_runs_whose_worker_died_are_run_again_one_at_a_time(
     assert keys(read_records(tmp_path)) == keys(all_runs(SIX))
     for seed in range(3):
         assert f"the worker of one/a (final, seed {seed}, lr 0.1) died; it is run again.\n" in said
+
+
+def test_each_worker_is_given_as_many_runs_as_its_pool_asks_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pool = FrailPool({})
+    pool.each = 2
+    swept_by(pool, tmp_path, monkeypatch, experiment(rates=(), seeds=4))
+    assert pool.together == [6, 6, 6, 5, 4, 3, 2, 1]
 
 
 def test_a_run_that_kills_its_worker_three_times_is_given_up(
@@ -677,6 +699,25 @@ def test_prune_spares_final_records_while_nobody_knows_the_final_runs(tmp_path: 
 
     swept(tmp_path, wider, train=fails, prune=True)
     assert len(read_records(tmp_path)) == 8
+
+
+def test_what_is_stale_is_told_of_every_experiment(tmp_path: Path) -> None:
+    for steps in (5, 6):
+        pair = [experiment(name, settings={"steps": steps}) for name in ("one", "two")]
+        outcome, _ = swept(tmp_path, *pair)
+    assert Counter(record.experiment for record in outcome.stale) == {"one": 8, "two": 8}
+
+
+def test_a_selection_of_other_settings_is_stale_also_while_final_runs_are_unknown(
+    tmp_path: Path,
+) -> None:
+    swept(tmp_path, experiment(settings={"steps": 5}))
+
+    def fails(run: FakeRun) -> dict[str, Any]:
+        raise ArithmeticError
+
+    swept(tmp_path, experiment(settings={"steps": 6}), train=fails, prune=True)
+    assert [record.stage for record in read_records(tmp_path)] == ["final"] * 4
 
 
 def test_only_selection_records_of_today_choose_the_rate(tmp_path: Path) -> None:
