@@ -221,20 +221,23 @@ def test_a_path_where_nothing_is_raises(tmp_path: Path) -> None:
         ({"stage": "test"}, ["'stage'", "'select' or 'final'", "got 'test'"]),
         ({"stage": "select"}, ["'stage'", "run.stage", "'final'", "got 'select'"]),
         ({"experiment": "sort"}, ["'experiment'", "run.experiment", "'copy'", "got 'sort'"]),
-        ({"run": []}, ["'run'", "object", "got []"]),
+        ({"run": []}, ["'run' must be an object with named fields, got []"]),
+        ({"versions": {"machine": 3}}, ["'versions.machine' must be a text, got 3"]),
         ({"versions": {"torch": "2"}}, ["'versions.machine'", "text", "got None"]),
-        ({"losses": 3}, ["'losses'", "pairs [step, loss]", "got 3"]),
+        ({"losses": 3}, ["'losses' must be a list of pairs [step, loss], got 3"]),
         ({"losses": [[0, 1.0], [1]]}, ["'losses'", "pairs [step, loss]", "got [1]"]),
+        ({"losses": [[1, "x"]]}, ["'losses' must be a list of pairs [step, loss], got [1, 'x']"]),
         ({"losses": [[0.5, 1.0]]}, ["'losses'", "got [0.5, 1.0]"]),
         ({"losses": [[True, 1.0]]}, ["'losses'", "got [True, 1.0]"]),
-        ({"scores": {"a": "x"}}, ["'scores.a'", "number", "got 'x'"]),
+        ({"scores": {"a": "x"}}, ["'scores.a' must be a number, or a list or object of numbers"]),
         ({"scores": {"a": {"b": [True]}}}, ["'scores.a.b.0'", "number", "got True"]),
         ({"scores": {"a": [[[1]]]}}, ["'scores.a.0.0'", "got [1]"]),
-        ({"seconds": None}, ["'seconds'", "at least 0", "got None"]),
+        ({"seconds": None}, ["'seconds' must be a number of at least 0, got None"]),
+        ({"seconds": "1"}, ["'seconds'", "at least 0", "got '1'"]),
         ({"seconds": -1}, ["'seconds'", "at least 0", "got -1"]),
         ({"key": "abc"}, ["'key'", "hash of the settings", record().key, "got 'abc'"]),
         ({"run": {**RUN, "seed": 4}}, ["'key'", record(seed=4).key, f"got '{record().key}'"]),
-        ({"colour": 1}, ["unknown field 'colour'"]),
+        ({"colour": 1, "shape": 2}, ["has an unknown field 'colour', 'shape'."]),
     ],
     ids=lambda value: str(value)[:30] if isinstance(value, dict) else "",
 )
@@ -303,9 +306,21 @@ def test_a_result_without_scores_is_refused() -> None:
     ("settings", "result", "words"),
     [
         (RUN, {"scores": {}}, "record of copy/none: training returned no losses, seconds."),
-        ({"arm": "a"}, RESULT, "record of None/a: field 'experiment' must be a text"),
-        ({"experiment": "e"}, RESULT, "record of e/None: field 'arm' must be a text"),
-        ({"experiment": "e", "arm": "a"}, RESULT, "field 'stage' must be a text"),
+        (
+            {"arm": "a"},
+            RESULT,
+            "record of None/a: field 'experiment' must be a text that is not empty",
+        ),
+        (
+            {"experiment": "e"},
+            RESULT,
+            "e/None: field 'arm' must be a text that is not empty, got ''",
+        ),
+        (
+            {"experiment": "e", "arm": "a"},
+            RESULT,
+            "'stage' must be a text that is not empty, got ''",
+        ),
         (RUN, {**RESULT, "scores": {"a": {"b": 1j}}}, "scores.a.b holds 1j of type complex"),
         (RUN, {**RESULT, "losses": [[0, 1j]]}, "losses holds 1j of type complex, no number."),
     ],
@@ -316,6 +331,21 @@ def test_what_cannot_become_a_record_is_named(
     with pytest.raises(RecordError) as caught:
         make_record(settings, result)
     assert words in str(caught.value)
+
+
+def test_a_run_is_recorded_as_its_settings_are_and_may_take_no_time() -> None:
+    class Described:
+        def to_dict(self) -> dict[str, Any]:
+            return RUN
+
+    given: Any = Described()
+    assert make_record(given, RESULT) == record()
+    assert make_record(RUN, {**RESULT, "seconds": 0}).seconds == 0
+
+
+def test_a_line_that_is_no_json_is_shown() -> None:
+    with pytest.raises(RecordError, match=r"""^record: not a line of JSON \(.*\): '\{"half'\.$"""):
+        Record.from_line('{"half')
 
 
 def test_a_line_that_comes_from_nowhere_is_called_a_record() -> None:
@@ -343,8 +373,13 @@ def test_every_shipped_record_is_read_and_stands_in_the_file_of_its_experiment()
         assert load(name) == [each for each in shipped if each.experiment == name]
 
 
-def test_what_is_not_shipped_is_answered_with_what_is() -> None:
-    with pytest.raises(FileNotFoundError, match=r"no records of 'nothing'; it has .*sweep run"):
+def test_what_is_not_shipped_is_answered_with_what_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(FileNotFoundError, match=r"'nothing'; it has addition, copy, .*sweep run"):
+        load("nothing")
+    monkeypatch.setattr(records, "_shipped_files", list)
+    with pytest.raises(
+        FileNotFoundError, match=r"it has none\. `python -m simplellm\.sweep run` makes"
+    ):
         load("nothing")
 
 
