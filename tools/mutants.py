@@ -9,7 +9,8 @@ mean nothing are listed in tests/equivalent_mutants.toml, each with its reason.
 
 What mutmut leaves alone: what stands outside of functions, and functions with a decorator. What
 traces the package (torch.compile, torch.export) is skipped, because nothing can be traced through
-the wrapper that mutmut puts around every function: see tests/conftest.py.
+the wrapper that mutmut puts around every function: see tests/conftest.py. Tests marked slow are
+not run: a minute more for a mutant is hours for all.
 
 A whole run takes hours, so it is no part of `make test`. What was measured is kept in
 .make/mutants: stop it and go on as you like. When a module has changed, all of its mutants are
