@@ -278,11 +278,17 @@ class _Sweep:
                 f"{name}: its final runs have to wait for the selection runs that failed."
             )
 
+    def has_room(self, pool: _Pool, running: dict[Future[Any], RunLike]) -> bool:
+        """Whether a run may start: one whose worker died has nothing beside it."""
+        if self.alone:
+            return not running
+        if not self.pending or any(run.key in self.deaths for run in running.values()):
+            return False
+        return len(running) < pool.width() * pool.each
+
     def hand_out(self, pool: _Pool, running: dict[Future[Any], RunLike]) -> bool:
         """Start as many runs as there is room for; False if the pool turns out to be broken."""
-        while (self.pending and not self.alone and len(running) < pool.width() * pool.each) or (
-            self.alone and not running
-        ):
+        while self.has_room(pool, running):
             run = self.runs[self.alone.pop()] if self.alone else self.next()
             try:
                 running[pool.submit(self.train, run)] = run
@@ -872,7 +878,7 @@ def main(
     if options.command == "list":
         text = listing(chosen, records) + "\n"
     else:
-        text = summary(r for r in records if r.experiment in chosen) or "none yet"
+        text = summary(r for r in records if r.experiment in chosen) or "none yet\n"
     try:
         print(f"records: {place}\n\n{text}", end="", flush=True)
     except BrokenPipeError:  # as `| head` leaves it: nobody reads the rest

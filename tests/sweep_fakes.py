@@ -12,15 +12,18 @@ import os
 import signal
 import sys
 import time
+from collections import Counter
 from collections.abc import Mapping
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import torch
 
 from simplellm.records import Record, settings_key
-from simplellm.sweep import main
+from simplellm.sweep import _work, main
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,6 +115,70 @@ def fake_train(run: FakeRun) -> dict[str, Any]:
         },
         "seconds": run.steps / 1000,
     }
+
+
+class FrailPool:
+    """A pool in this process: of those at work the run that started first ends first.
+
+    If its worker is to die, all that are at work die with it, and nothing starts before a restart.
+
+    Args:
+        deaths: How often a worker dies of a run, by the run's key.
+        late: Where a worker puts its record before it dies.
+        lost: The key of a run that the pool itself loses.
+    """
+
+    each = 1
+
+    def __init__(
+        self, deaths: Mapping[str, int], *, late: Path | None = None, lost: str = ""
+    ) -> None:
+        self.deaths = Counter(deaths)
+        self.late, self.lost = late, lost
+        self.broken = False
+        self.restarts = 0
+        self.started: Counter[str] = Counter()
+        self.at_work: dict[Future[Any], tuple[Any, FakeRun]] = {}
+        self.together: list[int] = []  # how many were at work when one of them ended
+
+    def width(self) -> int:
+        return 3
+
+    def submit(self, train: Any, run: FakeRun) -> Future[Any]:
+        if self.broken:
+            raise BrokenExecutor
+        self.started[run.key] += 1
+        future: Future[Any] = Future()
+        self.at_work[future] = (train, run)
+        return future
+
+    def wait(self, running: Any, timeout: float, return_when: str) -> Any:
+        # Not before all have ended, and not for ever: a cluster that grows gets work.
+        assert return_when == FIRST_COMPLETED and 0 < timeout < 60
+        assert set(running) == set(self.at_work)
+        if not self.at_work:
+            return SimpleNamespace(done=set())
+        self.together.append(len(self.at_work))
+        future, (train, run) = next(iter(self.at_work.items()))
+        if self.deaths[run.key]:
+            self.deaths[run.key] -= 1
+            if self.late is not None:
+                _work(train, run, str(self.late))
+            self.broken = True
+            for one in self.at_work:
+                one.set_exception(BrokenExecutor())
+            self.at_work.clear()
+        else:
+            del self.at_work[future]
+            if run.key == self.lost:
+                future.set_exception(OSError("the scheduler left"))
+            else:
+                future.set_result(_work(train, run, None))
+        return SimpleNamespace(done={future})
+
+    def restart(self) -> None:
+        self.broken = False
+        self.restarts += 1
 
 
 def many(marks: str, naps: float = 0.02) -> dict[str, FakeExperiment]:

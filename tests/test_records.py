@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import platform
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ from hypothesis import strategies as st
 
 import simplellm
 from simplellm import records
+from simplellm.experiments import EXPERIMENTS
 from simplellm.records import (
     Record,
     RecordError,
@@ -114,6 +117,33 @@ def test_versions_name_what_a_result_may_depend_on_and_nothing_else() -> None:
     assert record().versions["torch"] == torch.__version__
 
 
+def test_the_versions_are_those_of_this_machine() -> None:
+    python, numpy_, machine = sys.version.split()[0], numpy.__version__, platform.machine()
+    found = record().versions
+    assert (found["python"], found["numpy"], found["machine"]) == (python, numpy_, machine)
+
+
+def test_a_text_is_written_as_it_is() -> None:
+    assert '"arm":"√d, größer"' in record(arm="√d, größer").to_line()
+
+
+def test_records_stand_in_the_order_of_arm_stage_seed_and_rate() -> None:
+    settings: list[dict[str, Any]] = [
+        {"arm": "a", "stage": "select", "seed": 2, "lr": 0.1},
+        {"arm": "a", "stage": "select", "seed": 2, "lr": 0.3},
+        {"arm": "a", "stage": "final", "seed": 0, "lr": 0.2},
+        {"arm": "a", "stage": "final", "seed": 1, "lr": 0.1},
+        {"arm": "b", "stage": "select", "seed": 0, "lr": 0.1},
+        {"experiment": "zero", "arm": "a", "stage": "select"},
+    ]
+    made = [record(**given) for given in settings]
+    for some in ({"lr": 0.2}, {"seed": 1, "lr": 0.1}, {"seed": 3}, {"seed": 3, "lr": 0.1}):
+        named: dict[str, Any] = {"experiment": "zero", "arm": "b", "stage": "final", **some}
+        made.append(make_record(named, RESULT))  # without a seed or a rate: before all others
+    lines = dump_records(reversed(made)).decode().splitlines()
+    assert lines == [one.to_line() for one in made]
+
+
 def test_a_file_does_not_depend_on_the_order_in_which_runs_finished() -> None:
     made = [record(arm=arm, seed=seed) for arm in "ba" for seed in (10, 9)]
     assert dump_records(made) == dump_records(reversed(made))
@@ -138,6 +168,13 @@ def test_the_key_is_the_same_on_every_machine_and_in_every_order() -> None:
     # By hand: printf '{"a": 1, "b": [0.5, null]}' | sha256sum
     assert settings_key({"b": (0.5, None), "a": 1}) == "c949e8e6f8eac39c"
     assert settings_key({"a": 1, "b": [0.5, None]}) == settings_key({"b": (0.5, None), "a": 1})
+
+
+def test_a_setting_that_json_cannot_hold_has_no_key_and_no_line() -> None:
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        settings_key({"lr": math.nan})
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        replace(record(), run={**RUN, "lr": math.nan}).to_line()
 
 
 @pytest.mark.parametrize("name", sorted(RUN))
@@ -184,20 +221,23 @@ def test_a_path_where_nothing_is_raises(tmp_path: Path) -> None:
         ({"stage": "test"}, ["'stage'", "'select' or 'final'", "got 'test'"]),
         ({"stage": "select"}, ["'stage'", "run.stage", "'final'", "got 'select'"]),
         ({"experiment": "sort"}, ["'experiment'", "run.experiment", "'copy'", "got 'sort'"]),
-        ({"run": []}, ["'run'", "object", "got []"]),
+        ({"run": []}, ["'run' must be an object with named fields, got []"]),
+        ({"versions": {"machine": 3}}, ["'versions.machine' must be a text, got 3"]),
         ({"versions": {"torch": "2"}}, ["'versions.machine'", "text", "got None"]),
-        ({"losses": 3}, ["'losses'", "pairs [step, loss]", "got 3"]),
+        ({"losses": 3}, ["'losses' must be a list of pairs [step, loss], got 3"]),
         ({"losses": [[0, 1.0], [1]]}, ["'losses'", "pairs [step, loss]", "got [1]"]),
+        ({"losses": [[1, "x"]]}, ["'losses' must be a list of pairs [step, loss], got [1, 'x']"]),
         ({"losses": [[0.5, 1.0]]}, ["'losses'", "got [0.5, 1.0]"]),
         ({"losses": [[True, 1.0]]}, ["'losses'", "got [True, 1.0]"]),
-        ({"scores": {"a": "x"}}, ["'scores.a'", "number", "got 'x'"]),
+        ({"scores": {"a": "x"}}, ["'scores.a' must be a number, or a list or object of numbers"]),
         ({"scores": {"a": {"b": [True]}}}, ["'scores.a.b.0'", "number", "got True"]),
         ({"scores": {"a": [[[1]]]}}, ["'scores.a.0.0'", "got [1]"]),
-        ({"seconds": None}, ["'seconds'", "at least 0", "got None"]),
+        ({"seconds": None}, ["'seconds' must be a number of at least 0, got None"]),
+        ({"seconds": "1"}, ["'seconds'", "at least 0", "got '1'"]),
         ({"seconds": -1}, ["'seconds'", "at least 0", "got -1"]),
         ({"key": "abc"}, ["'key'", "hash of the settings", record().key, "got 'abc'"]),
         ({"run": {**RUN, "seed": 4}}, ["'key'", record(seed=4).key, f"got '{record().key}'"]),
-        ({"colour": 1}, ["unknown field 'colour'"]),
+        ({"colour": 1, "shape": 2}, ["has an unknown field 'colour', 'shape'."]),
     ],
     ids=lambda value: str(value)[:30] if isinstance(value, dict) else "",
 )
@@ -230,6 +270,11 @@ def test_a_line_that_is_no_object_is_named(line: str, tmp_path: Path) -> None:
         read_records(tmp_path)
 
 
+def test_a_number_that_json_does_not_have_is_named() -> None:
+    with pytest.raises(RecordError, match=r"NaN is no number of JSON; .* is null here"):
+        Record.from_line('{"seconds":NaN}')
+
+
 def test_a_file_cut_in_the_middle_of_a_line_is_refused(tmp_path: Path) -> None:
     data = dump_records([record(seed=seed) for seed in range(2)])
     (tmp_path / "copy.jsonl").write_bytes(data[:-20])
@@ -249,6 +294,7 @@ def test_a_run_that_stands_twice_is_named_with_both_places(tmp_path: Path) -> No
     with pytest.raises(RecordError) as caught:
         read_records(tmp_path)
     assert "b.jsonl, line 1" in str(caught.value) and "a.jsonl, line 1" in str(caught.value)
+    assert str(caught.value).endswith("a run is counted once. Delete one of the two lines.")
 
 
 def test_a_result_without_scores_is_refused() -> None:
@@ -256,17 +302,84 @@ def test_a_result_without_scores_is_refused() -> None:
         make_record(RUN, {"losses": [], "seconds": 1})
 
 
+@pytest.mark.parametrize(
+    ("settings", "result", "words"),
+    [
+        (RUN, {"scores": {}}, "record of copy/none: training returned no losses, seconds."),
+        (
+            {"arm": "a"},
+            RESULT,
+            "record of None/a: field 'experiment' must be a text that is not empty",
+        ),
+        (
+            {"experiment": "e"},
+            RESULT,
+            "e/None: field 'arm' must be a text that is not empty, got ''",
+        ),
+        (
+            {"experiment": "e", "arm": "a"},
+            RESULT,
+            "'stage' must be a text that is not empty, got ''",
+        ),
+        (RUN, {**RESULT, "scores": {"a": {"b": 1j}}}, "scores.a.b holds 1j of type complex"),
+        (RUN, {**RESULT, "losses": [[0, 1j]]}, "losses holds 1j of type complex, no number."),
+    ],
+)
+def test_what_cannot_become_a_record_is_named(
+    settings: dict[str, Any], result: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(RecordError) as caught:
+        make_record(settings, result)
+    assert words in str(caught.value)
+
+
+def test_a_run_is_recorded_as_its_settings_are_and_may_take_no_time() -> None:
+    class Described:
+        def to_dict(self) -> dict[str, Any]:
+            return RUN
+
+    given: Any = Described()
+    assert make_record(given, RESULT) == record()
+    assert make_record(RUN, {**RESULT, "seconds": 0}).seconds == 0
+
+
+def test_a_line_that_is_no_json_is_shown() -> None:
+    with pytest.raises(RecordError, match=r"""^record: not a line of JSON \(.*\): '\{"half'\.$"""):
+        Record.from_line('{"half')
+
+
+def test_a_line_that_comes_from_nowhere_is_called_a_record() -> None:
+    with pytest.raises(RecordError, match=r"^record: must be an object with named fields, got 3\."):
+        Record.from_line("3")
+
+
+@pytest.mark.parametrize(
+    ("length", "shown"), [(60, "'" + "x" * 58 + "'"), (61, "'" + "x" * 56 + "…")]
+)
+def test_a_long_value_is_shown_by_its_beginning(length: int, shown: str) -> None:
+    line = json.dumps({**json.loads(record().to_line()), "losses": "x" * (length - 2)})
+    with pytest.raises(RecordError) as caught:
+        Record.from_line(line)
+    assert str(caught.value).endswith(f"got {shown}.")
+
+
 # -- what is shipped ------------------------------------------------------------------------------
 
 
 def test_every_shipped_record_is_read_and_stands_in_the_file_of_its_experiment() -> None:
     shipped = shipped_records()
-    for name in {each.experiment for each in shipped}:
+    assert {each.experiment for each in shipped} == set(EXPERIMENTS)
+    for name in EXPERIMENTS:
         assert load(name) == [each for each in shipped if each.experiment == name]
 
 
-def test_what_is_not_shipped_is_answered_with_what_is() -> None:
-    with pytest.raises(FileNotFoundError, match=r"no records of 'nothing'; it has .*sweep run"):
+def test_what_is_not_shipped_is_answered_with_what_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(FileNotFoundError, match=r"'nothing'; it has addition, copy, .*sweep run"):
+        load("nothing")
+    monkeypatch.setattr(records, "_shipped_files", list)
+    with pytest.raises(
+        FileNotFoundError, match=r"it has none\. `python -m simplellm\.sweep run` makes"
+    ):
         load("nothing")
 
 
@@ -334,7 +447,7 @@ def test_with_many_degrees_the_quantile_is_the_normal_one() -> None:
 def test_the_interval_of_five_seeds_is_that_worked_by_hand() -> None:
     # Mean 3, squares of deviations 10, s = √2.5, times 2.7764451 / √5.
     mean, half_width = mean_and_interval([1, 2, 3, 4, 5])
-    assert mean == 3
+    assert mean == 3 and type(mean) is type(half_width) is float
     assert half_width == pytest.approx(1.9632432, abs=1e-6)
 
 
@@ -354,6 +467,10 @@ def test_curves_have_an_interval_at_every_point() -> None:
     assert (mean[2, 1], half_width[2, 1]) == pytest.approx(alone)
 
 
+def test_numbers_of_few_digits_are_averaged_with_many() -> None:
+    assert mean_and_interval(numpy.full(2, 60_000, numpy.float16))[0] == 60_000
+
+
 def test_one_seed_has_no_interval() -> None:
     mean, half_width = mean_and_interval([2.5])
     assert mean == 2.5 and math.isnan(half_width)
@@ -371,7 +488,9 @@ def test_a_diverged_seed_is_not_hidden() -> None:
         (lambda: mean_and_interval(3.0), ["values", "()"]),
         (lambda: mean_and_interval([1, 2], 95), ["confidence", "95", "between 0 and 1"]),
         (lambda: mean_and_interval([1], 0), ["confidence", "0", "between 0 and 1"]),
+        (lambda: mean_and_interval([1], 1), ["confidence", "got 1; as in 0.95"]),
         (lambda: t_quantile(1.0, 3), ["probability", "1.0", "between 0 and 1"]),
+        (lambda: t_quantile(0.0, 3), ["probability", "0.0", "between 0 and 1"]),
         (lambda: t_quantile(0.9, 0), ["degrees", "0", "at least 1"]),
         (lambda: t_quantile(0.9, 1.5), ["degrees", "1.5", "whole number"]),  # type: ignore[arg-type]
     ],
@@ -388,7 +507,7 @@ def test_a_bad_argument_is_named_with_its_limit(call: Any, words: list[str]) -> 
 
 def test_scores_are_gathered_by_arm_in_the_order_of_seeds() -> None:
     def one(arm: str, seed: int, stage: str = "final") -> Record:
-        scores = {"loss": seed / 10, "curve": [seed, None]}
+        scores = {"loss": seed / 10, "curve": [seed, None], "count": 7}
         run = {**RUN, "arm": arm, "seed": seed, "stage": stage}
         return make_record(run, {**RESULT, "scores": scores})
 
@@ -401,6 +520,7 @@ def test_scores_are_gathered_by_arm_in_the_order_of_seeds() -> None:
     curves = final_scores(given, "curve")["b"]
     assert curves.shape == (3, 2) and curves[:, 0].tolist() == [0.0, 1.0, 2.0]
     assert numpy.isnan(curves[:, 1]).all()
+    assert final_scores(given, "count")["b"].dtype == numpy.float64
 
 
 def test_a_score_that_was_not_measured_is_answered_with_those_that_were() -> None:

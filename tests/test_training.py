@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import statistics
+import time
 from typing import Any
 
 import pytest
@@ -23,6 +25,7 @@ from simplellm.training import (
     centred_cosine,
     fit,
     learning_rate,
+    progress_bar,
     steps_to,
     thin,
     train,
@@ -94,6 +97,8 @@ def test_the_order_in_which_settings_are_written_does_not_change_the_key() -> No
         ({"steps": 0}, "steps must be at least 1, got 0"),
         ({"lr": 0.0}, "lr must be positive and finite, got 0.0"),
         ({"stage": "last"}, "stage must be 'select' or 'final', got 'last'"),
+        ({"table_lr": -1.0}, "table_lr must be positive and finite, got -1.0"),
+        ({"windows": "none"}, "windows must be 'random' or 'aligned', got 'none'"),
         ({"table": "cauchy"}, "table must be 'normal' or 'uniform', got 'cauchy'"),
         ({"measures": {"speed": {}}}, "measures must be among test, .*, got speed"),
     ],
@@ -117,6 +122,17 @@ def test_data_and_initialisation_depend_on_the_seed_and_on_nothing_else() -> Non
         assert torch.equal(a, b)
     for a, b in zip(first(1), first(2), strict=True):
         assert not torch.equal(a, b)
+
+
+@pytest.mark.parametrize("options", [{"offsets": 30}, {"task": "text", "windows": "aligned"}])
+def test_no_draw_is_left_to_what_was_drawn_before(options: dict[str, Any]) -> None:
+    described = run(task_options={}, seq_len=32, **options)
+    batches = []
+    for seed in (0, 1):
+        torch.manual_seed(seed)
+        batches.append(Data(described).train_batch())
+    for first, second in zip(*batches, strict=True):
+        assert first is second is None or torch.equal(first, second)  # type: ignore[arg-type]
 
 
 def test_the_selection_round_is_judged_on_other_data_than_the_final_one() -> None:
@@ -149,9 +165,54 @@ def test_a_smaller_text_is_the_start_of_the_larger() -> None:
     options = {"task": "text", "seq_len": 32}
     whole = Data(run(task_options={}, **options))
     small = Data(run(task_options={"size": 20_000}, **options))
+    assert len(Data(run(task_options={"size": 20}, **options)).train_blocks) == 1
     assert 19_000 < small.train_blocks.numel() <= 20_000
     assert torch.equal(small.train_blocks, whole.train_blocks[: len(small.train_blocks)])
     assert torch.equal(small.test_blocks, whole.test_blocks)
+
+
+def test_a_text_may_be_read_in_byte_pairs_and_has_no_other_option() -> None:
+    pairs = Data(run(task="text", task_options={"bpe": 270}, seq_len=32))
+    assert pairs.vocab_size == pairs.vocabulary.vocab_size == 270 and pairs.seq_len == 32
+    with pytest.raises(
+        ValueError, match="options of text must be among bpe, size, got word, words"
+    ):
+        Data(run(task="text", task_options={"size": 99, "word": 1, "words": 2}))
+
+
+@pytest.mark.parametrize(("windows", "least", "most"), [("aligned", 64, 64), ("random", 0, 12)])
+def test_aligned_windows_stand_at_fixed_places_and_random_ones_do_not(
+    windows: str, least: int, most: int
+) -> None:
+    options = {"task": "text", "task_options": {}, "seq_len": 32, "batch": 64}
+    data = Data(run(windows=windows, **options))
+    places = {tuple(row) for row in data.train_blocks.unfold(1, 33, 32).flatten(0, 1).tolist()}
+    ids, targets, positions = data.train_batch()
+    assert positions is None and torch.equal(ids[:, 1:], targets[:, :-1])
+    rows = torch.cat([ids, targets[:, -1:]], dim=1)
+    assert rows.shape == (64, 33)
+    assert least <= sum(tuple(row) in places for row in rows.tolist()) <= most
+
+
+def test_a_text_is_judged_from_its_beginning_to_its_end() -> None:
+    data = Data(run(task="text", task_options={}, seq_len=32))
+    whole = data.test_batch(32, 10_000)[0]
+    few, targets = data.test_batch(None, 3)
+    assert len(whole) > 256 == len(data.test_batch()[0])
+    assert torch.equal(few[0], whole[0]) and torch.equal(few[-1], whole[-1]) and len(few) == 3
+    assert torch.equal(few[:, 1:], targets[:, :-1])
+    assert data.test_batch(16)[0].shape == (256, 16)
+    exactly = data.test_batch(32, len(whole))[0]
+    assert torch.equal(exactly, whole)
+
+
+@pytest.mark.parametrize("task", ["token_back", "text"])
+def test_the_same_examples_judge_every_seed(task: str) -> None:
+    options = {"task": task, "task_options": {}, "seq_len": 32}
+    one, other = (Data(run(seed=seed, **options)) for seed in (0, 1))
+    one.train_batch()
+    assert torch.equal(one.test_batch()[0], other.test_batch()[0])
+    assert len(one.test_batch()[0]) == 256 and one.test_batch(40)[0].shape[1] == 40
 
 
 # -- training --------------------------------------------------------------------------------------
@@ -209,6 +270,8 @@ def test_the_learning_rate_rises_falls_and_ends_at_a_tenth() -> None:
     assert rates[:50] == sorted(rates[:50]) and rates[49:] == sorted(rates[49:], reverse=True)
     assert rates[200] == pytest.approx(0.1)
     assert rates[125] == pytest.approx(0.55)  # half of the way down the cosine
+    assert learning_rate(5, run(steps=5, warmup=4)) == pytest.approx(0.1)
+    assert learning_rate(4, run(steps=4, warmup=4)) == 1.0
 
 
 @quick
@@ -229,6 +292,92 @@ def test_steps_to_counts_a_mean_of_ten() -> None:
     assert steps_to([1.0] * 50, 0.1) is None
 
 
+def test_steps_to_asks_for_less_than_the_limit() -> None:
+    assert steps_to([0.5] * 12, 0.5) is None and steps_to([0.5] * 12, 0.6) == 10
+    assert steps_to([1.0, 0.0, 0.0], 0.6, window=2) == 2
+
+
+def test_thinned_losses_are_means_over_equal_stretches() -> None:
+    assert thin([1.0, 2.0, 3.0]) == [[1, 1.0], [2, 2.0], [3, 3.0]]
+    assert thin([float(i) for i in range(60)], points=3) == [[20, 9.5], [40, 29.5], [60, 49.5]]
+    assert len(thin([0.0] * 400)) == 30
+
+
+def test_a_run_that_is_stopped_begins_as_the_whole_one() -> None:
+    whole = fit(run()).losses
+    assert fit(run(), stop=2).losses == whole[:2] and fit(run(), stop=9).losses == whole
+
+
+def test_random_offsets_train_rows_that_no_window_from_the_start_reaches() -> None:
+    def trained_rows(offsets: int) -> int:
+        described = run(offsets=offsets, batch=64)
+        name = "input_embedding.pos_embedding.embedding.weight"
+        before = build_model(described, Data(described)).state_dict()[name]
+        return int((fit(described).model.state_dict()[name] != before).any(dim=1).sum())
+
+    assert (trained_rows(0), trained_rows(30)) == (12, 42)
+
+
+def test_a_gradient_is_clipped_to_the_norm_that_was_asked_for() -> None:
+    def moved(clip: float | None) -> float:
+        described = run(steps=2, warmup=1, clip=clip)
+        before = build_model(described, Data(described)).state_dict()["norm.weight"]
+        return float((fit(described).model.state_dict()["norm.weight"] - before).norm())
+
+    # Far below Adam's epsilon of 1e-8 a step is smaller than the learning rate.
+    assert moved(None) == moved(1e6) > 10 * moved(1e-9)
+
+
+def test_training_keeps_its_numbers_and_tells_its_steps() -> None:
+    told: list[tuple[int, int, float]] = []
+    begin = time.perf_counter()
+    kept = train(run(steps=3), progress=lambda *step: told.append(step))
+    assert 0 < kept["seconds"] < time.perf_counter() - begin
+    assert [step for step, _, _ in told] == [1, 2, 3]
+    assert [mean for _, mean in kept["losses"]] == [loss for _, _, loss in told]
+    assert set(kept["scores"]) == {"steps_to_0.1", "loss", "accuracy"}
+    assert kept["scores"]["steps_to_0.1"] is None
+
+
+def test_a_run_says_from_when_on_its_loss_was_small(monkeypatch: pytest.MonkeyPatch) -> None:
+    done = oracle(losses=(0.5,) * 10 + (0.05,) * 10, measures={"length": {"length": 15}})
+    monkeypatch.setattr("simplellm.training.fit", lambda *_, **__: done)
+    scores = train(done.run)["scores"]
+    assert scores["steps_to_0.1"] == 19  # the mean of one 0.5 and nine 0.05 is 0.095
+    assert len(scores["loss_by_position"]) == 15
+
+
+def test_a_bar_shows_the_step_and_the_loss_and_is_gone_at_the_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    told: list[object] = []
+
+    class Bar:
+        def __init__(self, **options: object) -> None:
+            self.n = 0
+            told.append(options)
+
+        def set_postfix(self, *, loss: str, refresh: bool) -> None:
+            told.append((loss, refresh))
+
+        def update(self, steps: int) -> None:
+            self.n += steps
+            told.append(self.n)
+
+        def close(self) -> None:
+            told.append("closed")
+
+    monkeypatch.setattr("tqdm.auto.tqdm", Bar)
+    show = progress_bar("reading")
+    for step, loss in ((1, 2.71828), (2, 1.5), (4, 0.25)):
+        show(step, 4, loss)
+    options = {"total": 4, "desc": "reading", "leave": False}
+    first, second, last = (("2.718", False), ("1.500", False), ("0.250", False))
+    assert told == [options, first, 1, second, 2, last, 4, "closed"]
+    progress_bar()(1, 2, 0.5)
+    assert told[8] == {"total": 2, "desc": "training", "leave": False}
+
+
 # -- measures --------------------------------------------------------------------------------------
 
 
@@ -246,9 +395,10 @@ class Oracle(torch.nn.Module):
         return torch.nn.functional.one_hot(said, 19) * 100.0
 
 
-def oracle() -> Trained:
-    described = run(model={"position": "rope"})
-    return Trained(described, Oracle(), [], Data(described), 0.0)  # type: ignore[arg-type]
+def oracle(seq_len: int = 12, losses: tuple[float, ...] = (), **changes: Any) -> Trained:
+    options = {"k": 2, "seq_len": seq_len}
+    described = run(model={"position": "rope"}, task_options=options, **changes)
+    return Trained(described, Oracle(), list(losses), Data(described), 0.0)  # type: ignore[arg-type]
 
 
 def test_measures_are_per_position_and_skip_what_is_not_asked() -> None:
@@ -275,7 +425,88 @@ def test_centred_cosine_is_the_correlation_of_rows_around_their_mean() -> None:
     assert torch.allclose(centred_cosine(rows), want)
 
 
+def test_a_measure_has_what_the_oracle_knows() -> None:
+    assert MEASURES["test"](oracle(seq_len=20)) == {"loss": pytest.approx(0), "accuracy": 1.0}
+    losses = MEASURES["offsets"](oracle(), offsets=[0, 20])["loss_by_offset"]
+    assert losses == pytest.approx([0, 100])
+
+
+@pytest.mark.parametrize(("position", "positions"), [("learned", 40), ("rope", 60)])
+def test_a_learned_table_is_read_to_its_end_and_no_further(position: str, positions: int) -> None:
+    described = run(model={"position": position, "max_seq_len": 40}, steps=1)
+    scores = MEASURES["length"](fit(described), length=60)
+    assert len(scores["loss_by_position"]) == len(scores["accuracy_by_position"]) == positions
+
+
+class Memory(torch.nn.Module):
+    """Knows by heart the windows of 32 that begin at ``first`` in each block, and nothing else."""
+
+    def __init__(self, blocks: Tensor, vocab_size: int, first: int) -> None:
+        super().__init__()
+        self.guess = torch.zeros(32, vocab_size)
+        self.known = {
+            tuple(block[at : at + 32].tolist()): 100.0
+            * torch.nn.functional.one_hot(block[at + 1 : at + 33], vocab_size)
+            for block in blocks
+            for at in range(first, len(block) - 32, 32)
+        }
+
+    def forward(self, ids: Tensor, *, positions: Tensor | None = None) -> Tensor:
+        assert positions is None
+        return torch.stack([self.known.get(tuple(row), self.guess) for row in ids.tolist()])
+
+
+@pytest.mark.parametrize(("first", "known"), [(0, "loss_aligned"), (16, "loss_shifted")])
+def test_windows_are_shifted_by_half_their_length(first: int, known: str) -> None:
+    described = run(task="text", task_options={"size": 3000}, seq_len=32)
+    data = Data(described)
+    memory = Memory(data.train_blocks, data.vocab_size, first)
+    trained = Trained(described, memory, [], data, 0.0)  # type: ignore[arg-type]
+    scores = MEASURES["shift"](trained)
+    (other,) = scores.keys() - {known}
+    assert scores[known] == pytest.approx(0)
+    assert scores[other] == pytest.approx(math.log(data.vocab_size), rel=0.01)
+
+
+def with_table(rows: Tensor) -> Trained:
+    """A model whose learned table starts with these rows, of which as many are read."""
+    described = run(task_options={"k": 2, "seq_len": len(rows)})
+    data = Data(described)
+    model = build_model(described, data)
+    table: Any = model.state_dict()["input_embedding.pos_embedding.embedding.weight"]
+    table[: len(rows)] = rows
+    table[len(rows) :] = 1e6
+    return Trained(described, model, [], data, 0.0)
+
+
+def test_a_table_that_alternates_has_a_similarity_that_alternates() -> None:
+    rows = torch.ones(12, 16)
+    rows[1::2] = -1
+    scores = MEASURES["positions"](with_table(3 * rows + 1), lags=5)
+    assert scores["cosine_by_lag"] == pytest.approx([1, -1, 1, -1, 1, -1], abs=1e-6)
+    assert scores["row_norm"] == pytest.approx((16 + 8) / 2)  # entries of 4 and of -2
+    assert len(MEASURES["positions"](with_table(rows))["cosine_by_lag"]) == 12
+    many = torch.ones(40, 16).cumsum(0)
+    assert len(MEASURES["positions"](with_table(many))["cosine_by_lag"]) == 33  # lags 0 to 32
+
+
+def test_a_table_is_compared_with_sinusoids_off_the_diagonal() -> None:
+    def similarities(rows: Tensor) -> list[float]:
+        rows = rows - rows.mean(0)
+        pairs = [(a, b) for a in range(12) for b in range(12) if a != b]
+        return [torch.cosine_similarity(rows[a], rows[b], dim=0).item() for a, b in pairs]
+
+    # Vaswani et al. 2017, 3.5: pair i turns by 10000^(-2i/d) a position.
+    angles = torch.arange(12)[:, None] * 10000.0 ** (-torch.arange(0, 16, 2) / 16)
+    sinusoids = torch.stack((angles.sin(), angles.cos()), dim=2).flatten(1)
+    drawn = torch.randn(12, 16, generator=torch.Generator().manual_seed(0))
+    wanted = statistics.correlation(similarities(drawn), similarities(sinusoids))
+    for rows, correlation in ((5 * sinusoids, 1.0), (drawn, wanted)):
+        found = MEASURES["positions"](with_table(rows))["correlation_with_sinusoid"]
+        assert found == pytest.approx(correlation, abs=1e-5)
+
+
 def test_positions_of_a_scheme_without_rows_are_refused() -> None:
     described = run(model={"position": "rope"}, steps=1, measures={"positions": {}})
-    with pytest.raises(ValueError, match="only a learned table has rows"):
+    with pytest.raises(ValueError, match=r"= 'rope': only a learned table has rows to look at\.$"):
         train(described)

@@ -9,6 +9,7 @@ the tests that reach the mutated function until one fails. That takes a tenth of
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import resource
@@ -95,6 +96,10 @@ class Forks:
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         """Look which tests reach which function, then fork for each mutant."""
+        import torch._dynamo  # noqa: F401 (many tests come to it, and it takes a second)
+
+        gc.collect()
+        gc.freeze()  # or a child's collections copy every page of what it shares
         seen = self.look(session)
         self.left_out = [item.nodeid for item in session.items if item.nodeid not in seen]
         reaching: dict[str, list[pytest.Item]] = defaultdict(list)
