@@ -18,7 +18,14 @@ from simplellm import checks
 # -- numbers --------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("value", [3, np.int64(3), np.uint8(3), torch.tensor(3), np.array(3)])
+class Three:
+    def __index__(self) -> int:
+        return 3
+
+
+@pytest.mark.parametrize(
+    "value", [3, np.int64(3), np.uint8(3), torch.tensor(3), np.array(3), Three()]
+)
 def test_a_whole_number_of_any_type_becomes_an_int(value: Any) -> None:
     number = checks.check_positive_int("n", value)
     assert type(number) is int and number == 3
@@ -40,6 +47,14 @@ def test_a_number_of_any_type_becomes_a_float(value: Any) -> None:
     assert type(checks.check_positive_number("lr", value)) is float
 
 
+def test_the_ends_of_the_ranges_and_what_is_left_out_pass() -> None:
+    assert checks.check_init_std(0) == checks.check_dropout(0) == 0
+    assert checks.check_positive_int("n", 1) == 1
+    assert checks.check_even_d_model(2) == 2
+    checks.check_dtype(None)
+    checks.check_dtype(torch.float16)
+
+
 @pytest.mark.parametrize(("sign", "limit"), [(1, math.inf), (-1, -math.inf)])
 def test_a_number_too_large_for_a_float_is_infinite(sign: int, limit: float) -> None:
     assert checks.check_number("n", sign * 10**400) == limit
@@ -49,6 +64,9 @@ def test_a_number_too_large_for_a_float_is_infinite(sign: int, limit: float) -> 
     ("call", "error", "words"),
     [
         (lambda: checks.check_int("n", 1.5), TypeError, "n must be an int, got 1.5 of type float"),
+        (lambda: checks.check_int("n", True), TypeError, "n must be an int, got True of type bool"),
+        (lambda: checks.check_int("n", np.True_), TypeError, "n must be an int"),
+        (lambda: checks.check_positive_int("n", "1"), TypeError, "n must be an int, got '1'"),
         (
             lambda: checks.check_int("n", np.array([1, 2])),  # has __index__, and cannot
             *(TypeError, r"n must be an int, got array\(\[1, 2\]\) of type ndarray"),
@@ -71,6 +89,15 @@ def test_a_number_too_large_for_a_float_is_infinite(sign: int, limit: float) -> 
         (lambda: checks.check_even_d_model(9), ValueError, r"d_model must be even.*Use 8 or 10\."),
         (lambda: checks.check_even_d_model(0), ValueError, "d_model must be at least 1, got 0"),
         (lambda: checks.check_base("e"), TypeError, "base must be a number"),
+        (
+            lambda: checks.check_base(math.inf),
+            ValueError,
+            "base must be positive and finite, got inf",
+        ),
+        (
+            lambda: checks.check_dtype(torch.int8),
+            *(TypeError, r"dtype must be a floating-point dtype, got torch\.int8"),
+        ),
         (lambda: checks.check_base(0), ValueError, "base must be positive and finite, got 0"),
         (lambda: checks.check_init_std("e"), TypeError, "init_std must be a number"),
         (lambda: checks.check_init_std(math.inf), ValueError, "init_std must be finite .* got inf"),
@@ -115,7 +142,7 @@ ROWS = [torch.tensor([1, 2]), torch.tensor([3, 4])]
         (np.array(3), [[3]]),
         ([1, 2], [[1, 2]]),
         ((1, 2), [[1, 2]]),
-        (np.array([1, 2]), [[1, 2]]),
+        (np.array([1, 2], dtype=np.int16), [[1, 2]]),
         (np.array([]), [[]]),
         ([], [[]]),
         ([[]], [[]]),
@@ -142,6 +169,9 @@ def test_the_way_out_for_ids_makes_a_tensor_of_the_same_ids(ids: Any, wanted: An
     made = eval(found[3])
     checks.check_ids(made)
     assert made.tolist() == wanted
+    assert bool(found[1]) == any(0 in row for row in wanted)  # 0 is what pads
+    if isinstance(ids, np.ndarray) and ids.size:
+        assert made.dtype == torch.from_numpy(ids).dtype
 
 
 @pytest.mark.parametrize(
@@ -152,6 +182,7 @@ def test_the_way_out_for_ids_makes_a_tensor_of_the_same_ids(ids: Any, wanted: An
             r"got str\. Encode the text first, with the vocabulary the model was trained with\.",
         ),
         (["dog"], r"got list\. Encode the text first"),
+        (np.array(["dog"]), r"got ndarray\. Encode the text first"),
         ([[b"dog"]], r"got list\. Encode the text first"),
         ([[[1, 2]]], r"got list\. They are nested 3 deep, two are needed"),
         (np.zeros((1, 2, 3)), r"got ndarray\. They have 3 axes, two are needed"),
@@ -198,7 +229,11 @@ def test_a_tensor_that_holds_no_rows_of_ids_is_named(
 def test_a_mask_of_zeros_and_ones_passes(dtype: torch.dtype) -> None:
     checks.check_mask(torch.tensor([[0, 1, 1], [0, 0, 1]]).to(dtype))
     checks.check_mask(torch.zeros(2, 0, dtype=dtype))
-    checks.check_mask(torch.ones(1, 2, dtype=dtype, device="meta"))  # which has no values
+
+
+def test_no_value_is_read_of_a_mask_on_another_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.Tensor, "any", lambda self: pytest.fail("it would wait for a GPU"))
+    checks.check_mask(torch.ones(1, 2, dtype=torch.int64, device="meta"))
 
 
 @pytest.mark.parametrize(

@@ -233,10 +233,10 @@ def test_importing_the_vocabulary_does_not_import_tokenizers() -> None:
 
 
 def test_tokens_make_spaces_newlines_and_bytes_visible() -> None:
-    vocabulary = Vocabulary.characters("a b\n\t")
-    ids = [BOS, *vocabulary.encode("a b\n\té~\0"), EOS, PAD]
+    vocabulary = Vocabulary.characters("a b\n\t\\")
+    ids = [BOS, *vocabulary.encode("a b\n\t\\é~\0"), EOS, PAD]
     assert vocabulary.tokens(ids) == [
-        *["<bos>", "a", "␣", "b", "↵", "\\t"],
+        *["<bos>", "a", "␣", "b", "↵", "\\t", "\\"],
         *["<0xC3>", "<0xA9>", "<0x7E>", "<0x00>", "<eos>", "<pad>"],
     ]
 
@@ -414,6 +414,13 @@ def test_bad_ids_are_named(
 ) -> None:
     with pytest.raises(error, match=words):
         getattr(VOCABULARIES[name], method)(ids)
+
+
+@each_vocabulary
+def test_the_first_id_past_the_last_is_named_with_the_size(name: str) -> None:
+    size = len(VOCABULARIES[name])
+    with pytest.raises(IndexError, match=f"below vocab_size = {size}, got {size} at index 1"):
+        VOCABULARIES[name].decode([size - 1, size])
 
 
 def test_flags_and_kinds_are_checked() -> None:

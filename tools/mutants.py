@@ -84,6 +84,8 @@ pytest_add_cli_args_test_selection = {tests}
 also_copy = {copied}
 # PyTorch's threads do not outlive a fork: the tests run in children of a process that ran none.
 process_isolation = "forkserver"
+# A busy machine is no endless loop: what takes a second alone may take a minute there.
+timeout_constant = 5.0
 """
 
 TYPE_CHECK = """
