@@ -302,15 +302,21 @@ def test_rounding_excuses_no_more_than_itself(
     own = PositionalEncoding(d_model, length, dtype=dtype)
     close = PositionalEncoding(d_model, length, base=10_001.0, dtype=dtype)
     assert 0 < int((own.pe != close.pe).sum()) < 10
-    refusal(own, close.state_dict())
+    message = refusal(own, close.state_dict())
+    assert (
+        ". They are as close as the rounding of the saved numbers lets one see: made with"
+        in message
+    )
+    assert "with very nearly the same base and amplitude, or rounded in another way. To" in message
 
 
 @pytest.mark.parametrize("off_by", [1e-4, -1e-3, 0.5])
 def test_the_refusal_points_at_the_number_that_differs(off_by: float) -> None:
-    saved = PositionalEncoding(8, 16).pe.clone()
+    # Further on in the table, what rounding excuses is more than the smallest of these.
+    saved = PositionalEncoding(8, 3000).pe.clone()
     right = saved[0, 11, 5].item()
     saved[0, 11, 5] += off_by
-    message = refusal(PositionalEncoding(8, 16), {"pe": saved})
+    message = refusal(PositionalEncoding(8, 3000), {"pe": saved})
     assert f"{saved[0, 11, 5].item():.6g} at position 11, column 5" in message
     assert f"{right:.6g}" in message
 
@@ -345,14 +351,27 @@ def test_a_table_that_was_rounded_once_and_cast_back_is_accepted(
     assert torch.equal(module.pe, before)  # its own, not the rounded one
 
 
-def test_a_table_by_the_usual_float32_recipe_is_accepted() -> None:
-    rates = torch.exp(torch.arange(0, 512, 2) * (-math.log(10_000.0) / 512))
+def float32_recipe(base: float) -> Tensor:
+    """As many print it: frequencies and angles in float32, off by more the further on."""
+    rates = torch.exp(torch.arange(0, 512, 2) * (-math.log(base) / 512))
     angles = torch.arange(5000)[:, None] * rates
-    recipe = torch.stack((angles.sin(), angles.cos()), dim=-1).reshape(1, 5000, 512)
-    module = PositionalEncoding(512, 5000)
-    assert (recipe - module.pe).abs().max() > 1e-4
+    return torch.stack((angles.sin(), angles.cos()), dim=-1).reshape(1, 5000, 512)
+
+
+@pytest.mark.parametrize("amplitude", [1.0, 100.0])
+def test_a_table_by_the_usual_float32_recipe_is_accepted(amplitude: float) -> None:
+    recipe = amplitude * float32_recipe(10_000.0)
+    module = PositionalEncoding(512, 5000, amplitude=amplitude)
+    before = module.pe.clone()
+    assert (recipe - before).abs().max() > 1e-4 * amplitude
     module.load_state_dict({"pe": recipe})
-    assert torch.equal(module.pe[:, -1], PositionalEncoding(512, 5000).pe[:, -1])
+    assert torch.equal(module.pe, before)
+
+
+def test_a_table_by_the_usual_float32_recipe_with_another_base_is_understood() -> None:
+    assert "has base = 500." in refusal(
+        PositionalEncoding(512, 5000), {"pe": float32_recipe(500.0)}
+    )
 
 
 def test_a_checkpoints_tensor_is_not_taken_over() -> None:
@@ -789,12 +808,22 @@ EXACT = sinusoidal_encoding(torch.arange(40), 16)
     ("saved", "words"),
     [
         (sinusoidal_encoding(torch.arange(40), 16, 500.0), "has base = 500."),
+        (sinusoidal_encoding(torch.arange(40), 16, 10_001.0), "has base = 10001."),
+        (sinusoidal_encoding(torch.arange(2), 16, 500.0), "has base = 500."),
         (3 * EXACT, "has amplitude = 3."),
+        (1.001 * EXACT, "has amplitude = 1.001."),
         (sinusoidal_encoding(torch.arange(1, 41), 16), "has first position 1 "),
         (EXACT.view(40, 8, 2).flip(-1).flatten(1), "has cosines before sines in each pair."),
         (EXACT.view(40, 8, 2).mT.flatten(1), "has all sines before all cosines."),
         (EXACT.view(40, 8, 2).flip(-1).mT.flatten(1), "has all cosines before all sines."),
-        (EXACT.sin(), "No other base"),
+        (
+            sinusoidal_encoding(torch.arange(5, 45), 16).view(40, 8, 2).flip(-1).flatten(1),
+            "start=5 when called), cosines before sines in each pair. This module cannot",
+        ),
+        (
+            EXACT.sin(),
+            ". No other base, amplitude, first position or column order explains them. To load",
+        ),
         (
             sinusoidal_encoding(torch.arange(100, 140), 16, 500.0),
             "base = about 500, first position 100 ",
@@ -803,8 +832,8 @@ EXACT = sinusoidal_encoding(torch.arange(40), 16)
         (2 * EXACT[:1], "has amplitude = 2."),
         (EXACT[:1].view(1, 8, 2).mT.flatten(1), "has all sines before all cosines."),
         (EXACT[7:8], "has first position 7 "),
-        (EXACT[:1].cos(), "One row is too little"),
-        (EXACT[:16].T, "are transposed"),
+        (EXACT[:1].cos(), ". One row is too little to tell how it was made. To load"),
+        (EXACT[:16].T, ". They are transposed: state_dict[key] = state_dict[key].mT. To load"),
     ],
 )
 def test_a_refused_checkpoint_says_what_differs(saved: Tensor, words: str) -> None:
