@@ -286,9 +286,21 @@ def test_vectors_and_positions_of_another_type_are_shown_the_way_out(
         call()
 
 
+def test_positions_are_one_row_for_all_sequences_or_one_each() -> None:
+    x = torch.zeros(2, 3, 6)
+    for shape in ((3,), (2, 3)):
+        checks.check_positions(torch.zeros(shape).long(), x)
+    for shape in ((2,), (1, 3), (3, 3), (3, 2), (1, 2, 3)):
+        with pytest.raises(
+            ValueError, match=re.escape(f"(3,) or (batch, seq_len) = (2, 3), got {shape}")
+        ):
+            checks.check_positions(torch.zeros(shape).long(), x)
+
+
 @pytest.mark.parametrize("dtype", [torch.int64, torch.uint8, torch.uint64], ids=str)
 def test_the_first_index_outside_is_found_with_its_place(dtype: torch.dtype) -> None:
     indices = torch.tensor([[0, 9], [12, 10]]).to(dtype)
+    assert checks.first_outside(indices, 9) == (9, (0, 1))
     assert checks.first_outside(indices, 10) == (12, (1, 0))
     assert checks.first_outside(indices, 13) is None
     assert checks.first_outside(torch.tensor([0, -1]), 13) == (-1, (1,))
