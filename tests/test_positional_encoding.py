@@ -245,8 +245,9 @@ def refusal(module: PositionalEncoding, state: State, strict: bool = True) -> st
 def test_a_checkpoint_with_other_numbers_is_refused(other: Any, own: int, strict: bool) -> None:
     saved = other(PositionalEncoding(64, 16).pe)
     message = refusal(PositionalEncoding(64, own), {"pe": saved}, strict)
-    for word in ("pe", "other numbers", "base = 10000", "position", "strict=False"):
+    for word in ("pe", "other numbers", "base = 10000", "position"):
         assert word in message
+    assert message.endswith(" To load it all the same, delete this key and pass strict=False.")
     # Its exponents are the paper's for a larger base: 10 000 ** (32 / 31).
     assert ("table has base = 13459." in message) == (other is tensor2tensor)
 
@@ -392,6 +393,8 @@ def test_a_table_of_another_layout_is_refused_with_both_shapes(shape: tuple[int,
     message = refusal(PositionalEncoding(8, 16), {"pe": torch.zeros(shape)})
     assert str(shape) in message
     assert "d_model = 8" in message
+    hopeless = shape in ((1, 16, 6), (2, 16, 8), (8,))  # the others are told how to turn it
+    assert message.endswith("d_model = 8).") == hopeless
 
 
 @pytest.mark.parametrize("dtype", [torch.int64, torch.bool], ids=str)
@@ -413,16 +416,16 @@ def test_a_key_that_belongs_nowhere_is_reported() -> None:
     assert result.unexpected_keys == ["embedding.weight"]
 
 
-def test_a_subclass_loads_what_it_adds() -> None:
-    class WithGain(PositionalEncoding):
+def test_a_subclass_moves_what_it_adds() -> None:
+    class WithChild(PositionalEncoding):
         def __init__(self) -> None:
             super().__init__(8, 16)
-            self.gain = nn.Parameter(torch.ones(1))
+            self.child = nn.Linear(2, 2)
 
-    trained, fresh = WithGain(), WithGain()
-    trained.gain.data.fill_(3.0)
-    fresh.load_state_dict(trained.state_dict())
-    assert fresh.gain.item() == 3.0
+    module = WithChild().double()
+    assert module.child.weight.dtype == torch.float64
+    module.to_empty(device="meta", recurse=False)
+    assert module.pe.is_meta and not module.child.weight.is_meta
 
 
 def test_load_hooks_run() -> None:
@@ -443,6 +446,40 @@ def test_a_checkpoint_completes_a_module_that_was_built_on_the_meta_device() -> 
     emptied.pe.fill_(7.0)  # what fresh memory may hold
     emptied.load_state_dict(state)
     assert torch.equal(emptied.pe, expected)
+
+
+class WithGain(PositionalEncoding):
+    def __init__(self, device: str = "cpu") -> None:
+        super().__init__(8, 16, device=device)
+        self.gain = nn.Parameter(torch.ones(1, device=device))
+
+
+def test_a_subclass_loads_what_it_adds() -> None:
+    trained, fresh = WithGain(), WithGain()
+    trained.gain.data.fill_(3.0)
+    fresh.load_state_dict(trained.state_dict())
+    assert fresh.gain.item() == 3.0
+    with pytest.raises(RuntimeError, match="size mismatch for gain"):
+        fresh.load_state_dict({"pe": fresh.pe, "gain": torch.ones(2)})
+
+
+def test_a_table_that_is_missing_goes_where_the_rest_of_its_module_goes() -> None:
+    stray = torch.empty(1, device="meta")
+    module = WithGain("meta")
+    module.load_state_dict({"stray": stray, "gain": torch.ones(1)}, strict=False, assign=True)
+    assert torch.equal(module.pe, PositionalEncoding(8, 16).pe)
+    module = WithGain("meta")
+    module.load_state_dict({"stray": stray}, strict=False, assign=True)  # nowhere to go
+    assert module.pe.is_meta
+
+
+@pytest.mark.filterwarnings("ignore")  # torch's own, which advises assign=True
+@pytest.mark.parametrize("with_table", [True, False])
+def test_without_assign_a_module_stays_on_the_meta_device(with_table: bool) -> None:
+    state = {**({"pe": PositionalEncoding(8, 16).pe} if with_table else {}), "gain": torch.ones(1)}
+    module = WithGain("meta")
+    module.load_state_dict(state, strict=False)
+    assert module.pe.is_meta
 
 
 @pytest.fixture
@@ -810,6 +847,7 @@ EXACT = sinusoidal_encoding(torch.arange(40), 16)
         (sinusoidal_encoding(torch.arange(40), 16, 500.0), "has base = 500."),
         (sinusoidal_encoding(torch.arange(40), 16, 10_001.0), "has base = 10001."),
         (sinusoidal_encoding(torch.arange(2), 16, 500.0), "has base = 500."),
+        (sinusoidal_encoding(torch.arange(40), 16, 500.0).bfloat16(), "has base = 500."),
         (3 * EXACT, "has amplitude = 3."),
         (1.001 * EXACT, "has amplitude = 1.001."),
         (sinusoidal_encoding(torch.arange(1, 41), 16), "has first position 1 "),
@@ -841,8 +879,29 @@ def test_a_refused_checkpoint_says_what_differs(saved: Tensor, words: str) -> No
     assert words in message
 
 
-def test_a_table_of_another_layout_loads_the_way_the_message_says() -> None:
-    for saved in (EXACT, EXACT[:, None], EXACT.T, EXACT.T[None], EXACT[None, None]):
-        module, key, state_dict = PositionalEncoding(16, 40), "pe", {"pe": saved}
-        exec(refusal(module, state_dict).split(": ")[-1].rstrip("."), None, locals())
-        module.load_state_dict(state_dict)
+@pytest.mark.parametrize(
+    ("saved", "words"),
+    [
+        (EXACT, ". It has no batch axis: "),
+        (EXACT[:, None], ". It has the length first: "),
+        (EXACT.T, ". It is transposed and has no batch axis: "),
+        (EXACT.T[None], ". It is transposed: "),
+        (EXACT[None, None], ". It has one axis more: "),
+    ],
+)
+def test_a_table_of_another_layout_loads_the_way_the_message_says(
+    saved: Tensor, words: str
+) -> None:
+    module, key, state_dict = PositionalEncoding(16, 40), "pe", {"pe": saved}
+    message = refusal(module, state_dict)
+    assert words in message
+    exec(message.split(": ")[-1].rstrip("."), None, locals())
+    module.load_state_dict(state_dict)
+
+
+@pytest.mark.parametrize("amplitude", [0.5, 2.0])
+def test_a_repr_names_the_amplitude_where_it_is_not_1(amplitude: float) -> None:
+    plain = "PositionalEncoding(d_model=8, max_seq_len=16, base=500"
+    assert repr(PositionalEncoding(8, 16, base=500)) == f"{plain})"
+    module = PositionalEncoding(8, 16, base=500, amplitude=amplitude)
+    assert repr(module) == f"{plain}, amplitude={amplitude:g})"

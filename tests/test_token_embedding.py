@@ -451,6 +451,18 @@ def test_a_grown_or_shrunk_table_tells_its_own_size() -> None:
             tokens(torch.tensor([[size - 1, 70]]))
 
 
+def test_a_repr_names_a_size_only_where_the_table_names_another() -> None:
+    assert repr(TokenEmbedding(50, 16)).startswith("TokenEmbedding(\n  scale=True, init_std=0.02\n")
+    learned = repr(LearnedPositionalEmbedding(8, 4, init_std=0.5))
+    assert learned.startswith("LearnedPositionalEmbedding(\n  init_std=0.5\n")
+
+
+def test_a_checkpoint_loads_where_the_table_was_replaced_by_something_without_rows() -> None:
+    tokens = TokenEmbedding(5, 4, padding_idx=2)
+    tokens.embedding = nn.Identity()
+    assert tokens.load_state_dict({}).missing_keys == []
+
+
 def test_a_table_of_another_width_is_refused_with_both_widths() -> None:
     tokens = TokenEmbedding(50, 16)
     tokens.embedding = torch.nn.Embedding(50, 8)
