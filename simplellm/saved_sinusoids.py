@@ -112,7 +112,7 @@ def _fit(
         return None
     count = torch.arange(length, dtype=torch.float64, device="cpu").unsqueeze(-1)
     rates = _rates(turn) if length > 1 else frequencies(d_model, base)
-    first = _first_position(turn[0] / size, rates)
+    first = _first_position(turn[0], rates)
     places = first + count
     # Tables are often computed in float32: their frequencies are rounded once, and the error
     # grows with the position.
@@ -170,7 +170,7 @@ def _base(rates: Tensor) -> float | None:
 
 
 def _first_position(row: Tensor, rates: Tensor) -> int:
-    """The position whose angles are nearest to those of the first row."""
+    """The position whose angles are nearest to those of the first row, whatever its size."""
     # The fastest pair knows it up to whole turns only, a slow one roughly: ask each, then compare.
     guesses = row.angle() / rates
     guesses = guesses[guesses.abs() < 1e6].round()  # leaves out pairs that stand still

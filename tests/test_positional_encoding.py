@@ -838,6 +838,11 @@ def test_a_checkpoint_without_the_table_leaves_no_memory_in_it(
     assert torch.equal(module.pe, wanted)
 
 
+def test_one_row_is_placed_by_the_frequencies_of_the_module() -> None:
+    saved = sinusoidal_encoding([7], 16, 500.0)[None]
+    assert "has first position 7 " in refusal(PositionalEncoding(16, 40, base=500.0), {"pe": saved})
+
+
 EXACT = sinusoidal_encoding(torch.arange(40), 16)
 
 
@@ -867,6 +872,11 @@ EXACT = sinusoidal_encoding(torch.arange(40), 16)
             "base = about 500, first position 100 ",
         ),
         (2 * sinusoidal_encoding(torch.arange(40), 16, 9_000.0), "base = 9000, amplitude = 2."),
+        (
+            2 * sinusoidal_encoding(torch.arange(100, 140), 16, 500.0),
+            "base = about 500, amplitude = about 2, first position 100 ",
+        ),
+        (0 * EXACT, ". No other base"),
         (2 * EXACT[:1], "has amplitude = 2."),
         (EXACT[:1].view(1, 8, 2).mT.flatten(1), "has all sines before all cosines."),
         (EXACT[7:8], "has first position 7 "),
