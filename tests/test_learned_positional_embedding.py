@@ -268,6 +268,7 @@ def test_the_output_has_the_tokens_dtype(
     of_table: torch.dtype, of_tokens: torch.dtype, positions: Tensor | None
 ) -> None:
     module = LearnedPositionalEmbedding(10, 6, dtype=of_table)
+    assert module.embedding.weight.dtype == of_table
     out = module(zeros(1, 5, 6, of_tokens), positions=positions)
     assert out.dtype == of_tokens
     assert torch.equal(out[0], module.embedding.weight[:5].to(of_tokens))
