@@ -369,10 +369,12 @@ def test_a_table_by_the_usual_float32_recipe_is_accepted(amplitude: float) -> No
     assert torch.equal(module.pe, before)
 
 
-def test_a_table_by_the_usual_float32_recipe_with_another_base_is_understood() -> None:
-    assert "has base = 500." in refusal(
-        PositionalEncoding(512, 5000), {"pe": float32_recipe(500.0)}
-    )
+@pytest.mark.parametrize(("amplitude", "words"), [(1.0, "."), (100.0, ", amplitude = ")])
+def test_a_table_by_the_usual_float32_recipe_with_another_base_is_understood(
+    amplitude: float, words: str
+) -> None:
+    saved = amplitude * float32_recipe(500.0)
+    assert f"has base = 500{words}" in refusal(PositionalEncoding(512, 5000), {"pe": saved})
 
 
 def test_a_checkpoints_tensor_is_not_taken_over() -> None:
@@ -598,8 +600,9 @@ def test_explicit_positions_may_be_any_integer(positions: list[int], d_model: in
 def test_explicit_positions_equal_the_table_bit_for_bit(dtype: torch.dtype) -> None:
     module = PositionalEncoding(64, 2000, dtype=dtype)
     shuffled = torch.randperm(2000)
-    out = module(zeros(1, 2000, 64, dtype), positions=shuffled)
-    assert torch.equal(out[0], module.pe[0, shuffled])
+    for of_tokens in (dtype, torch.float64):
+        out = module(zeros(1, 2000, 64, of_tokens), positions=shuffled)
+        assert torch.equal(out[0], module.pe[0, shuffled].to(of_tokens))
 
 
 def test_positions_may_be_one_row_for_all_or_one_row_each() -> None:
@@ -844,6 +847,7 @@ def test_one_row_is_placed_by_the_frequencies_of_the_module() -> None:
 
 
 EXACT = sinusoidal_encoding(torch.arange(40), 16)
+FALLING = torch.arange(40.0).double()[:, None] * torch.linspace(1, 0.1, 8).double()  # evenly
 
 
 @pytest.mark.parametrize(
@@ -877,6 +881,10 @@ EXACT = sinusoidal_encoding(torch.arange(40), 16)
             "base = about 500, amplitude = about 2, first position 100 ",
         ),
         (0 * EXACT, ". No other base"),
+        (
+            torch.stack((FALLING.sin(), FALLING.cos()), dim=-1).flatten(1),
+            "has other frequencies than a base gives. This module cannot compute such a table.",
+        ),
         (2 * EXACT[:1], "has amplitude = 2."),
         (EXACT[:1].view(1, 8, 2).mT.flatten(1), "has all sines before all cosines."),
         (EXACT[7:8], "has first position 7 "),
