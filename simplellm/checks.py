@@ -178,7 +178,7 @@ def _how_to_make_ids(ids: object) -> str:
         first, depth = first[0], depth + 1
     if isinstance(first, (str, bytes)):
         return " Encode the text first, with the vocabulary the model was trained with."
-    if ids is None or torch.compiler.is_compiling():  # which cannot try torch.tensor(ids)
+    if torch.compiler.is_compiling():  # which cannot try torch.tensor(ids)
         return ""
     if depth > 2:
         return f" They are nested {depth} deep, two are needed: one list for each sequence."
@@ -194,11 +194,10 @@ def _how_to_make_ids(ids: object) -> str:
     try:
         made = torch.tensor(ids)
     except (TypeError, ValueError, RuntimeError, OverflowError):
-        rows = isinstance(items, (list, tuple)) and items
         if (
-            rows
-            and all(isinstance(row, (list, tuple)) for row in items)  # type: ignore[union-attr]
-            and len({len(row) for row in items}) > 1  # type: ignore[union-attr]
+            isinstance(items, (list, tuple))
+            and all(isinstance(row, (list, tuple)) for row in items)
+            and len({len(row) for row in items}) > 1
         ):
             return (
                 " The rows have different lengths. This pads the short ones with id 0: "
@@ -208,13 +207,12 @@ def _how_to_make_ids(ids: object) -> str:
         return ""
     if made.dim() > 2:
         return f" They have {made.dim()} axes, two are needed."
-    axes = {0: "[[ids]]", 1: "[ids]", 2: "ids"}[made.dim()]
     # A list without numbers would become a tensor of floats.
     dtype = "" if made.dtype in INTEGER_DTYPES else ", dtype=torch.long"
-    array = "" if made.dim() == 2 or not hasattr(ids, "reshape") else ".unsqueeze(0)"
-    if array and made.dim() == 1:
-        axes = "ids"  # a list of arrays is slow to convert, and torch says so
-        return f" Wrap them: torch.tensor({axes}{dtype}){array}."
+    if made.dim() < 2 and hasattr(ids, "reshape"):
+        # A list of arrays is slow to convert, or cannot be.
+        return f" Wrap them: torch.tensor(ids{dtype}).reshape(1, -1)."
+    axes = {0: "[[ids]]", 1: "[ids]", 2: "ids"}[made.dim()]
     return f" Wrap them: torch.tensor({axes}{dtype})."
 
 

@@ -83,7 +83,7 @@ def what_differs(saved: Tensor, base: float, amplitude: float) -> str:
                 "They are as close as the rounding of the saved numbers lets one see: made with "
                 "very nearly the same base and amplitude, or rounded in another way."
             )
-        exactly = None if foreign else _accepted(as_saved, own, base, amplitude)
+        exactly = _accepted(as_saved, own, base, amplitude)
         if exactly:
             numbers = [f"{name} = {value:.10g}" for name, value in exactly.items()]
         else:
@@ -112,7 +112,7 @@ def _fit(
         return None
     count = torch.arange(length, dtype=torch.float64, device="cpu").unsqueeze(-1)
     rates = _rates(turn) if length > 1 else frequencies(d_model, base)
-    first = _first_position(turn[0] / size, rates)
+    first = _first_position(turn[0], rates)
     places = first + count
     # Tables are often computed in float32: their frequencies are rounded once, and the error
     # grows with the position.
@@ -130,7 +130,7 @@ def _fit(
     if explains(with_base(base), size):
         rates = with_base(base)
     else:
-        fitted = _base(rates, count)
+        fitted = _base(rates)
         if fitted is not None and explains(with_base(fitted), size):
             rates = with_base(fitted)
             own["base"] = fitted
@@ -154,7 +154,7 @@ def _rates(turn: Tensor) -> Tensor:
     return (count * angles).sum(0) / count.square().sum()
 
 
-def _base(rates: Tensor, count: Tensor) -> float | None:
+def _base(rates: Tensor) -> float | None:
     """The base whose frequencies are nearest to the rates, least squares over all rows."""
     pairs = len(rates)
     exponents = torch.arange(pairs, dtype=torch.float64, device="cpu") / pairs
@@ -164,13 +164,13 @@ def _base(rates: Tensor, count: Tensor) -> float | None:
     rates, exponents = rates[turning], exponents[turning]
     # A change of ln(base) moves the angle at position p by p · rate · exponent: the weights of the
     # pairs' own estimates. The slowest pairs hardly move, and rounding blurs them most.
-    weights = (rates * exponents).square() * count.square().sum()
+    weights = (rates * exponents).square()
     logarithm = float((weights * (-rates.log() / exponents)).sum() / weights.sum())
     return math.exp(logarithm) if abs(logarithm) < 700 else None
 
 
 def _first_position(row: Tensor, rates: Tensor) -> int:
-    """The position whose angles are nearest to those of the first row."""
+    """The position whose angles are nearest to those of the first row, whatever its size."""
     # The fastest pair knows it up to whole turns only, a slow one roughly: ask each, then compare.
     guesses = row.angle() / rates
     guesses = guesses[guesses.abs() < 1e6].round()  # leaves out pairs that stand still

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from itertools import product
 from typing import Any
 
@@ -61,7 +62,9 @@ def test_a_bad_call_is_refused_with_argument_value_and_limit(
     contract: Contract, case: Refusal, small: str
 ) -> None:
     message = case.message(**{contract.instance: make(small)})
-    for word in case.words:
+    argument, *others = case.words
+    assert re.search(rf"(?<!\w){re.escape(argument)}(?!\w)", message)  # its name, whole
+    for word in others:
         assert word in message
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import doctest
 import hashlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from hypothesis import assume, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 import simplellm.corpus
@@ -49,6 +50,7 @@ def test_python_topics_are_nearly_those_of_the_running_python() -> None:
 
 @quick
 @given(text=st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0\r\ufeff")))
+@example(text="one\ntwo\n\nfour\n")
 def test_a_file_gives_its_text(text: str, tmp_path_factory: pytest.TempPathFactory) -> None:
     assume(text.strip())
     path = tmp_path_factory.getbasetemp() / "text.txt"
@@ -63,8 +65,15 @@ def test_a_file_gives_its_text(text: str, tmp_path_factory: pytest.TempPathFacto
     [
         (b"", r"is empty"),
         (b" \n\n", r"is empty"),
-        (b"x" * 999, r"too short: 999 characters, min_length is 1000"),
-        (b"ab\xe4c" + b"x" * 1000, r"not UTF-8: byte 0xE4 at offset 2 .*encoding="),
+        (
+            b"x" * 999,
+            r"too short: 999 characters, min_length is 1000\. Take a longer text, or pass a",
+        ),
+        (
+            b"ab\xe4c" + b"x" * 1000,
+            r"not UTF-8: byte 0xE4 at offset 2 does not fit\. Save the file as UTF-8, or read it "
+            r"with its own encoding: open\(path, encoding=",
+        ),
         (b"\xef\xbb\xbfab\xe4c", r"byte 0xE4 at offset 5 "),
         ("größer".encode("utf-16"), r"byte 0xFF at offset 0 "),
         (b"abc\xe2\x82", r"byte 0xE2 at offset 3 "),
@@ -196,6 +205,20 @@ def test_random_windows_of_aligned_windows_are_whole_rows() -> None:
     assert {tuple(row) for row in drawn.tolist()} == {tuple(row) for row in aligned.tolist()}
 
 
+@pytest.fixture
+def another_default_device() -> Iterator[None]:
+    """Stands for `torch.set_default_device("cuda")`, as in many notebooks."""
+    torch.set_default_device("meta")
+    yield
+    torch.set_default_device(None)
+
+
+def test_text_is_cut_where_it_is_whatever_the_default_device(another_default_device: None) -> None:
+    parts = split_blocks(BLOCKS.flatten(), block=10, validation=0.5)
+    windows = random_windows(BLOCKS, 4, 3, generator=seeded())
+    assert {part.device.type for part in (*parts, windows)} == {"cpu"}
+
+
 # -- bad arguments --------------------------------------------------------------------------------
 
 IDS = torch.arange(100)
@@ -215,12 +238,17 @@ BLOCKS = IDS.reshape(10, 10)
         (lambda: split_blocks(IDS, validation=0.6), ValueError, "at most 0.5, got 0.6"),
         (lambda: split_blocks(IDS, validation=float("nan")), ValueError, "got nan"),
         (lambda: split_blocks(IDS, validation="0.1"), TypeError, "must be a number, got '0.1'"),
+        (lambda: split_blocks(IDS, validation=True), TypeError, "must be a number, got True"),
         (lambda: random_windows(BLOCKS, 0, 3, generator=seeded()), ValueError, "batch must be at"),
-        (lambda: random_windows(BLOCKS, 1, 3, generator=0), TypeError, "torch.Generator, got int"),
+        (
+            lambda: random_windows(BLOCKS, 1, 3, generator=0),
+            TypeError,
+            r"torch\.Generator, got int\. Make one: torch\.Generator\(\)\.manual_seed",
+        ),
         (
             lambda: random_windows(BLOCKS, 1, 10, generator=seeded()),
             ValueError,
-            "seq_len must be at most 9, got 10.*a block has 10.*larger blocks",
+            r"at most 9, got 10: .*\+ 1 ids, and a block has 10\. .*larger blocks: split_blocks\(",
         ),
         (lambda: random_windows(IDS, 1, 3, generator=seeded()), ValueError, r"ids\.unsqueeze\(0\)"),
         (lambda: aligned_windows(BLOCKS[:0], 3), ValueError, r"one block, got \(0, 10\)"),
@@ -243,11 +271,14 @@ def test_the_examples_run() -> None:
     assert results.attempted > 0 and results.failed == 0
 
 
+@pytest.mark.parametrize("start", ["", "\N{DAGGER}"])  # two bytes that are no zeros
 @pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
 def test_utf_16_without_a_byte_order_mark_is_refused_with_its_encoding(
-    encoding: str, tmp_path: Path
+    encoding: str, start: str, tmp_path: Path
 ) -> None:
     path = tmp_path / "text.txt"
-    path.write_bytes(("plain words " * 200).encode(encoding))
-    with pytest.raises(ValueError, match=rf"text\.txt.*zero byte.*{encoding}"):
+    path.write_bytes((start + "plain words " * 200).encode(encoding))
+    offset = path.read_bytes().index(b"\0")
+    words = rf"text\.txt.*zero byte at offset {offset}\. .*encoding='{encoding}'"
+    with pytest.raises(ValueError, match=words):
         read_text(path)

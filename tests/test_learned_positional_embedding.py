@@ -166,6 +166,9 @@ def test_past_the_end_is_an_error_that_names_both_numbers(
     message = str(caught.value)
     assert f"start + seq_len = {start} + {seq_len} " in message
     assert f"max_seq_len = {max_seq_len}:" in message
+    assert message.endswith(
+        "Shorten the sequence, build a longer table, or use PositionalEncoding."
+    )
 
 
 @pytest.mark.parametrize("start", [10, 11, 1000])
@@ -239,7 +242,9 @@ def test_a_position_out_of_range_is_named(bad: int, row: int, column: int) -> No
         LearnedPositionalEmbedding(10, 4)(zeros(2, 3, 4), positions=positions)
     message = str(caught.value)
     assert "positions must be" in message
-    assert f"got {bad} at positions[{row}, {column}]" in message
+    assert message.endswith(
+        f"got {bad} at positions[{row}, {column}]. A learned table has no row for it."
+    )
     assert "max_seq_len = 10" in message
 
 
@@ -263,6 +268,7 @@ def test_the_output_has_the_tokens_dtype(
     of_table: torch.dtype, of_tokens: torch.dtype, positions: Tensor | None
 ) -> None:
     module = LearnedPositionalEmbedding(10, 6, dtype=of_table)
+    assert module.embedding.weight.dtype == of_table
     out = module(zeros(1, 5, 6, of_tokens), positions=positions)
     assert out.dtype == of_tokens
     assert torch.equal(out[0], module.embedding.weight[:5].to(of_tokens))
@@ -364,6 +370,15 @@ def test_hooks_of_the_table_run_as_pruning_needs_them() -> None:
     prune.random_unstructured(module.embedding, "weight", amount=0.5)
     for _ in range(2):
         module(torch.zeros(1, 8, 4)).sum().backward()
+
+
+def test_a_table_that_is_watched_gives_the_same_rows_whatever_the_default_device() -> None:
+    module, x = LearnedPositionalEmbedding(10, 6), torch.randn(2, 4, 6)
+    plain = module(x, start=3)
+    module.embedding.register_forward_hook(lambda *args: None)
+    with torch.device("meta"):  # stands for `torch.set_default_device("cuda")`
+        watched = module(x, start=3)
+    assert torch.equal(watched, plain)
 
 
 def test_a_grown_or_shrunk_table_takes_what_it_has_rows_for() -> None:

@@ -245,8 +245,9 @@ def refusal(module: PositionalEncoding, state: State, strict: bool = True) -> st
 def test_a_checkpoint_with_other_numbers_is_refused(other: Any, own: int, strict: bool) -> None:
     saved = other(PositionalEncoding(64, 16).pe)
     message = refusal(PositionalEncoding(64, own), {"pe": saved}, strict)
-    for word in ("pe", "other numbers", "base = 10000", "position", "strict=False"):
+    for word in ("pe", "other numbers", "base = 10000", "position"):
         assert word in message
+    assert message.endswith(" To load it all the same, delete this key and pass strict=False.")
     # Its exponents are the paper's for a larger base: 10 000 ** (32 / 31).
     assert ("table has base = 13459." in message) == (other is tensor2tensor)
 
@@ -302,15 +303,21 @@ def test_rounding_excuses_no_more_than_itself(
     own = PositionalEncoding(d_model, length, dtype=dtype)
     close = PositionalEncoding(d_model, length, base=10_001.0, dtype=dtype)
     assert 0 < int((own.pe != close.pe).sum()) < 10
-    refusal(own, close.state_dict())
+    message = refusal(own, close.state_dict())
+    assert (
+        ". They are as close as the rounding of the saved numbers lets one see: made with"
+        in message
+    )
+    assert "with very nearly the same base and amplitude, or rounded in another way. To" in message
 
 
 @pytest.mark.parametrize("off_by", [1e-4, -1e-3, 0.5])
 def test_the_refusal_points_at_the_number_that_differs(off_by: float) -> None:
-    saved = PositionalEncoding(8, 16).pe.clone()
+    # Further on in the table, what rounding excuses is more than the smallest of these.
+    saved = PositionalEncoding(8, 3000).pe.clone()
     right = saved[0, 11, 5].item()
     saved[0, 11, 5] += off_by
-    message = refusal(PositionalEncoding(8, 16), {"pe": saved})
+    message = refusal(PositionalEncoding(8, 3000), {"pe": saved})
     assert f"{saved[0, 11, 5].item():.6g} at position 11, column 5" in message
     assert f"{right:.6g}" in message
 
@@ -345,14 +352,29 @@ def test_a_table_that_was_rounded_once_and_cast_back_is_accepted(
     assert torch.equal(module.pe, before)  # its own, not the rounded one
 
 
-def test_a_table_by_the_usual_float32_recipe_is_accepted() -> None:
-    rates = torch.exp(torch.arange(0, 512, 2) * (-math.log(10_000.0) / 512))
+def float32_recipe(base: float) -> Tensor:
+    """As many print it: frequencies and angles in float32, off by more the further on."""
+    rates = torch.exp(torch.arange(0, 512, 2) * (-math.log(base) / 512))
     angles = torch.arange(5000)[:, None] * rates
-    recipe = torch.stack((angles.sin(), angles.cos()), dim=-1).reshape(1, 5000, 512)
-    module = PositionalEncoding(512, 5000)
-    assert (recipe - module.pe).abs().max() > 1e-4
+    return torch.stack((angles.sin(), angles.cos()), dim=-1).reshape(1, 5000, 512)
+
+
+@pytest.mark.parametrize("amplitude", [1.0, 100.0])
+def test_a_table_by_the_usual_float32_recipe_is_accepted(amplitude: float) -> None:
+    recipe = amplitude * float32_recipe(10_000.0)
+    module = PositionalEncoding(512, 5000, amplitude=amplitude)
+    before = module.pe.clone()
+    assert (recipe - before).abs().max() > 1e-4 * amplitude
     module.load_state_dict({"pe": recipe})
-    assert torch.equal(module.pe[:, -1], PositionalEncoding(512, 5000).pe[:, -1])
+    assert torch.equal(module.pe, before)
+
+
+@pytest.mark.parametrize(("amplitude", "words"), [(1.0, "."), (100.0, ", amplitude = ")])
+def test_a_table_by_the_usual_float32_recipe_with_another_base_is_understood(
+    amplitude: float, words: str
+) -> None:
+    saved = amplitude * float32_recipe(500.0)
+    assert f"has base = 500{words}" in refusal(PositionalEncoding(512, 5000), {"pe": saved})
 
 
 def test_a_checkpoints_tensor_is_not_taken_over() -> None:
@@ -373,6 +395,8 @@ def test_a_table_of_another_layout_is_refused_with_both_shapes(shape: tuple[int,
     message = refusal(PositionalEncoding(8, 16), {"pe": torch.zeros(shape)})
     assert str(shape) in message
     assert "d_model = 8" in message
+    hopeless = shape in ((1, 16, 6), (2, 16, 8), (8,))  # the others are told how to turn it
+    assert message.endswith("d_model = 8).") == hopeless
 
 
 @pytest.mark.parametrize("dtype", [torch.int64, torch.bool], ids=str)
@@ -394,16 +418,16 @@ def test_a_key_that_belongs_nowhere_is_reported() -> None:
     assert result.unexpected_keys == ["embedding.weight"]
 
 
-def test_a_subclass_loads_what_it_adds() -> None:
-    class WithGain(PositionalEncoding):
+def test_a_subclass_moves_what_it_adds() -> None:
+    class WithChild(PositionalEncoding):
         def __init__(self) -> None:
             super().__init__(8, 16)
-            self.gain = nn.Parameter(torch.ones(1))
+            self.child = nn.Linear(2, 2)
 
-    trained, fresh = WithGain(), WithGain()
-    trained.gain.data.fill_(3.0)
-    fresh.load_state_dict(trained.state_dict())
-    assert fresh.gain.item() == 3.0
+    module = WithChild().double()
+    assert module.child.weight.dtype == torch.float64
+    module.to_empty(device="meta", recurse=False)
+    assert module.pe.is_meta and not module.child.weight.is_meta
 
 
 def test_load_hooks_run() -> None:
@@ -424,6 +448,40 @@ def test_a_checkpoint_completes_a_module_that_was_built_on_the_meta_device() -> 
     emptied.pe.fill_(7.0)  # what fresh memory may hold
     emptied.load_state_dict(state)
     assert torch.equal(emptied.pe, expected)
+
+
+class WithGain(PositionalEncoding):
+    def __init__(self, device: str = "cpu") -> None:
+        super().__init__(8, 16, device=device)
+        self.gain = nn.Parameter(torch.ones(1, device=device))
+
+
+def test_a_subclass_loads_what_it_adds() -> None:
+    trained, fresh = WithGain(), WithGain()
+    trained.gain.data.fill_(3.0)
+    fresh.load_state_dict(trained.state_dict())
+    assert fresh.gain.item() == 3.0
+    with pytest.raises(RuntimeError, match="size mismatch for gain"):
+        fresh.load_state_dict({"pe": fresh.pe, "gain": torch.ones(2)})
+
+
+def test_a_table_that_is_missing_goes_where_the_rest_of_its_module_goes() -> None:
+    stray = torch.empty(1, device="meta")
+    module = WithGain("meta")
+    module.load_state_dict({"stray": stray, "gain": torch.ones(1)}, strict=False, assign=True)
+    assert torch.equal(module.pe, PositionalEncoding(8, 16).pe)
+    module = WithGain("meta")
+    module.load_state_dict({"stray": stray}, strict=False, assign=True)  # nowhere to go
+    assert module.pe.is_meta
+
+
+@pytest.mark.filterwarnings("ignore")  # torch's own, which advises assign=True
+@pytest.mark.parametrize("with_table", [True, False])
+def test_without_assign_a_module_stays_on_the_meta_device(with_table: bool) -> None:
+    state = {**({"pe": PositionalEncoding(8, 16).pe} if with_table else {}), "gain": torch.ones(1)}
+    module = WithGain("meta")
+    module.load_state_dict(state, strict=False)
+    assert module.pe.is_meta
 
 
 @pytest.fixture
@@ -542,8 +600,9 @@ def test_explicit_positions_may_be_any_integer(positions: list[int], d_model: in
 def test_explicit_positions_equal_the_table_bit_for_bit(dtype: torch.dtype) -> None:
     module = PositionalEncoding(64, 2000, dtype=dtype)
     shuffled = torch.randperm(2000)
-    out = module(zeros(1, 2000, 64, dtype), positions=shuffled)
-    assert torch.equal(out[0], module.pe[0, shuffled])
+    for of_tokens in (dtype, torch.float64):
+        out = module(zeros(1, 2000, 64, of_tokens), positions=shuffled)
+        assert torch.equal(out[0], module.pe[0, shuffled].to(of_tokens))
 
 
 def test_positions_may_be_one_row_for_all_or_one_row_each() -> None:
@@ -782,29 +841,55 @@ def test_a_checkpoint_without_the_table_leaves_no_memory_in_it(
     assert torch.equal(module.pe, wanted)
 
 
+def test_one_row_is_placed_by_the_frequencies_of_the_module() -> None:
+    saved = sinusoidal_encoding([7], 16, 500.0)[None]
+    assert "has first position 7 " in refusal(PositionalEncoding(16, 40, base=500.0), {"pe": saved})
+
+
 EXACT = sinusoidal_encoding(torch.arange(40), 16)
+FALLING = torch.arange(40.0).double()[:, None] * torch.linspace(1, 0.1, 8).double()  # evenly
 
 
 @pytest.mark.parametrize(
     ("saved", "words"),
     [
         (sinusoidal_encoding(torch.arange(40), 16, 500.0), "has base = 500."),
+        (sinusoidal_encoding(torch.arange(40), 16, 10_001.0), "has base = 10001."),
+        (sinusoidal_encoding(torch.arange(2), 16, 500.0), "has base = 500."),
+        (sinusoidal_encoding(torch.arange(40), 16, 500.0).bfloat16(), "has base = 500."),
         (3 * EXACT, "has amplitude = 3."),
+        (1.001 * EXACT, "has amplitude = 1.001."),
         (sinusoidal_encoding(torch.arange(1, 41), 16), "has first position 1 "),
         (EXACT.view(40, 8, 2).flip(-1).flatten(1), "has cosines before sines in each pair."),
         (EXACT.view(40, 8, 2).mT.flatten(1), "has all sines before all cosines."),
         (EXACT.view(40, 8, 2).flip(-1).mT.flatten(1), "has all cosines before all sines."),
-        (EXACT.sin(), "No other base"),
+        (
+            sinusoidal_encoding(torch.arange(5, 45), 16).view(40, 8, 2).flip(-1).flatten(1),
+            "start=5 when called), cosines before sines in each pair. This module cannot",
+        ),
+        (
+            EXACT.sin(),
+            ". No other base, amplitude, first position or column order explains them. To load",
+        ),
         (
             sinusoidal_encoding(torch.arange(100, 140), 16, 500.0),
             "base = about 500, first position 100 ",
         ),
         (2 * sinusoidal_encoding(torch.arange(40), 16, 9_000.0), "base = 9000, amplitude = 2."),
+        (
+            2 * sinusoidal_encoding(torch.arange(100, 140), 16, 500.0),
+            "base = about 500, amplitude = about 2, first position 100 ",
+        ),
+        (0 * EXACT, ". No other base"),
+        (
+            torch.stack((FALLING.sin(), FALLING.cos()), dim=-1).flatten(1),
+            "has other frequencies than a base gives. This module cannot compute such a table.",
+        ),
         (2 * EXACT[:1], "has amplitude = 2."),
         (EXACT[:1].view(1, 8, 2).mT.flatten(1), "has all sines before all cosines."),
         (EXACT[7:8], "has first position 7 "),
-        (EXACT[:1].cos(), "One row is too little"),
-        (EXACT[:16].T, "are transposed"),
+        (EXACT[:1].cos(), ". One row is too little to tell how it was made. To load"),
+        (EXACT[:16].T, ". They are transposed: state_dict[key] = state_dict[key].mT. To load"),
     ],
 )
 def test_a_refused_checkpoint_says_what_differs(saved: Tensor, words: str) -> None:
@@ -812,8 +897,29 @@ def test_a_refused_checkpoint_says_what_differs(saved: Tensor, words: str) -> No
     assert words in message
 
 
-def test_a_table_of_another_layout_loads_the_way_the_message_says() -> None:
-    for saved in (EXACT, EXACT[:, None], EXACT.T, EXACT.T[None], EXACT[None, None]):
-        module, key, state_dict = PositionalEncoding(16, 40), "pe", {"pe": saved}
-        exec(refusal(module, state_dict).split(": ")[-1].rstrip("."), None, locals())
-        module.load_state_dict(state_dict)
+@pytest.mark.parametrize(
+    ("saved", "words"),
+    [
+        (EXACT, ". It has no batch axis: "),
+        (EXACT[:, None], ". It has the length first: "),
+        (EXACT.T, ". It is transposed and has no batch axis: "),
+        (EXACT.T[None], ". It is transposed: "),
+        (EXACT[None, None], ". It has one axis more: "),
+    ],
+)
+def test_a_table_of_another_layout_loads_the_way_the_message_says(
+    saved: Tensor, words: str
+) -> None:
+    module, key, state_dict = PositionalEncoding(16, 40), "pe", {"pe": saved}
+    message = refusal(module, state_dict)
+    assert words in message
+    exec(message.split(": ")[-1].rstrip("."), None, locals())
+    module.load_state_dict(state_dict)
+
+
+@pytest.mark.parametrize("amplitude", [0.5, 2.0])
+def test_a_repr_names_the_amplitude_where_it_is_not_1(amplitude: float) -> None:
+    plain = "PositionalEncoding(d_model=8, max_seq_len=16, base=500"
+    assert repr(PositionalEncoding(8, 16, base=500)) == f"{plain})"
+    module = PositionalEncoding(8, 16, base=500, amplitude=amplitude)
+    assert repr(module) == f"{plain}, amplitude={amplitude:g})"

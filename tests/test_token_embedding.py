@@ -31,6 +31,7 @@ from simplellm import (
     SimpleLLMConfig,
     TokenEmbedding,
 )
+from simplellm.tables import is_observed
 
 quick = settings(max_examples=40, deadline=None, database=None)
 
@@ -291,7 +292,9 @@ def test_an_id_out_of_range_is_named_with_the_place_where_it_stands(
         TokenEmbedding(10, 4)(ids)
     message = str(caught.value)
     assert f"got {bad} " in message
-    assert f"ids[{row}, {column}]" in message
+    assert message.endswith(
+        f" at ids[{row}, {column}]. Was the text encoded with another vocabulary?"
+    )
     assert "vocab_size = 10" in message
 
 
@@ -373,6 +376,16 @@ def test_a_hook_that_keeps_the_rows_keeps_them_unscaled(everywhere: bool) -> Non
     assert torch.equal(out, kept[0] * 8.0)
 
 
+@pytest.mark.parametrize(
+    "kind", ["forward_hook", "forward_pre_hook", "full_backward_hook", "full_backward_pre_hook"]
+)
+def test_a_hook_of_any_kind_alone_is_seen(kind: str) -> None:
+    table = nn.Embedding(5, 4)
+    assert not is_observed(table)
+    getattr(table, f"register_{kind}")(lambda *args: None)
+    assert is_observed(table)
+
+
 # Torch remarks that integer inputs have no gradient, which is so for every embedding.
 @pytest.mark.filterwarnings("ignore:Full backward hook is firing")
 def test_backward_hooks_on_the_table_work() -> None:
@@ -451,6 +464,25 @@ def test_a_grown_or_shrunk_table_tells_its_own_size() -> None:
             tokens(torch.tensor([[size - 1, 70]]))
 
 
+def test_a_repr_names_a_size_only_where_the_table_names_another() -> None:
+    assert repr(TokenEmbedding(50, 16)).startswith("TokenEmbedding(\n  scale=True, init_std=0.02\n")
+    learned = repr(LearnedPositionalEmbedding(8, 4, init_std=0.5))
+    assert learned.startswith("LearnedPositionalEmbedding(\n  init_std=0.5\n")
+
+
+def test_a_checkpoint_loads_where_the_table_has_lost_its_padding_row() -> None:
+    tokens = TokenEmbedding(5, 4, padding_idx=2)
+    tokens.embedding.weight = nn.Parameter(torch.ones(2, 4))
+    tokens.load_state_dict(tokens.state_dict())
+    assert tokens.embedding.weight.all()
+
+
+def test_a_checkpoint_loads_where_the_table_was_replaced_by_something_without_rows() -> None:
+    tokens = TokenEmbedding(5, 4, padding_idx=2)
+    tokens.embedding = nn.Identity()
+    assert tokens.load_state_dict({}).missing_keys == []
+
+
 def test_a_table_of_another_width_is_refused_with_both_widths() -> None:
     tokens = TokenEmbedding(50, 16)
     tokens.embedding = torch.nn.Embedding(50, 8)
@@ -468,7 +500,8 @@ def test_the_padding_row_stays_zero_through_loading(assign: bool, nested: bool) 
     module, source = (
         (torch.nn.Sequential(tokens), torch.nn.Sequential(other)) if nested else (tokens, other)
     )
-    with pytest.warns(UserWarning, match="row 2 is not zero"):
+    way_out = r"row 2 is not zero; .*\. To keep the row, build the module without padding_idx\.$"
+    with pytest.warns(UserWarning, match=way_out):
         module.load_state_dict(source.state_dict(), strict=False, assign=assign)
     assert torch.equal(tokens.embedding.weight, wanted)
 

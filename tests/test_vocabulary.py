@@ -115,8 +115,14 @@ def test_an_unknown_character_becomes_its_utf_8_bytes(known: str, unknown: str) 
 
 
 def test_without_byte_rows_an_unknown_character_is_named_with_its_place() -> None:
-    with pytest.raises(ValueError, match=r"'é' at index 2.*1 characters.*byte_fallback=True"):
+    words = r"'é' at index 2, .* 1 characters .*from a text that has it, or with byte_fallback=True"
+    with pytest.raises(ValueError, match=words):
         Vocabulary.characters("a", byte_fallback=False).encode("aaé")
+
+
+def test_a_vocabulary_of_no_characters_is_the_bytes() -> None:
+    assert len(Vocabulary("characters")) == 259
+    assert Vocabulary("characters").encode("é") == Vocabulary.bytes().encode("é")
 
 
 @quick
@@ -174,6 +180,18 @@ def test_bpe_merges_the_most_frequent_pair_first() -> None:
     assert pieces[256:] == [left + right for left, right in expected] == ["th", "the", " the"]
 
 
+def test_two_merges_may_lead_to_one_piece_which_has_one_id() -> None:
+    a, b, ab = 3 + ord("a"), 3 + ord("b"), 259
+    merges = [(a, b), (b, a), (ab, a), (a, 260), (261, 261)]  # "aba" in two ways, then twice
+    vocabulary = Vocabulary("bpe", merges=merges)
+    assert len(vocabulary) == 263
+    assert [vocabulary.decode([i]) for i in range(259, 263)] == ["ab", "ba", "aba", "abaaba"]
+
+
+def test_bpe_learns_merges_of_bytes_that_cannot_be_printed() -> None:
+    assert Vocabulary.bpe("\0\0 \0\0", 260).decode([259]) == "\0\0"
+
+
 def test_bpe_needs_fewer_ids_than_bytes() -> None:
     assert len(VOCABULARIES["bpe"].encode(TRAINING)) < len(TRAINING.encode()) / 3
 
@@ -200,7 +218,8 @@ def test_without_the_tokenizers_library_bpe_says_what_to_install(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setitem(sys.modules, "tokenizers", None)
-    with pytest.raises(ImportError, match="pip install tokenizers"):
+    way_out = r"^BPE needs the tokenizers package: pip install tokenizers\. Vocabulary\.char"
+    with pytest.raises(ImportError, match=way_out):
         Vocabulary.bpe(TRAINING, 300)
     assert Vocabulary.bytes().encode("a") == [100]
 
@@ -214,12 +233,17 @@ def test_importing_the_vocabulary_does_not_import_tokenizers() -> None:
 
 
 def test_tokens_make_spaces_newlines_and_bytes_visible() -> None:
-    vocabulary = Vocabulary.characters("a b\n\t")
-    ids = [BOS, *vocabulary.encode("a b\n\té~"), EOS, PAD]
+    vocabulary = Vocabulary.characters("a b\n\t\\")
+    ids = [BOS, *vocabulary.encode("a b\n\t\\é~\0"), EOS, PAD]
     assert vocabulary.tokens(ids) == [
-        *["<bos>", "a", "␣", "b", "↵", "\\t"],
-        *["<0xC3>", "<0xA9>", "<0x7E>", "<eos>", "<pad>"],
+        *["<bos>", "a", "␣", "b", "↵", "\\t", "\\"],
+        *["<0xC3>", "<0xA9>", "<0x7E>", "<0x00>", "<eos>", "<pad>"],
     ]
+
+
+def test_tokens_of_bpe_name_each_byte_of_a_piece_that_is_no_text() -> None:
+    vocabulary = Vocabulary("bpe", merges=[(3 + 0xE2, 3 + 0x82)])  # two bytes of three
+    assert vocabulary.tokens([259]) == ["<0xE2><0x82>"]
 
 
 def test_tokens_of_bpe_are_pieces_of_words() -> None:
@@ -243,7 +267,7 @@ def test_vocabularies_are_equal_when_they_encode_alike() -> None:
     assert Vocabulary.characters("ab") == Vocabulary.characters("ba")
     assert hash(Vocabulary.characters("ab")) == hash(Vocabulary.characters("ba"))
     different = [*VOCABULARIES.values(), Vocabulary.characters("ab"), Vocabulary.bpe(TRAINING, 280)]
-    assert len(set(different)) == len(different)
+    assert len(set(different)) == len(set(map(hash, different))) == len(different)
     assert Vocabulary.bytes() != "bytes"
 
 
@@ -293,13 +317,19 @@ GOOD = {"format": "simplellm vocabulary", "version": 1}
         (b"[]", '"format"'),
         (b'{"model": {}}', '"format"'),
         ({**GOOD, "version": 2, "kind": "bytes"}, "version is 2, this package reads 1"),
+        ({"format": "simplellm vocabulary", "kind": "bytes"}, "version is None"),
+        (GOOD, "kind None"),
         ({**GOOD, "kind": "words"}, "kind 'words'"),
         ({**GOOD, "kind": ["bpe"]}, "kind"),
         ({**GOOD, "kind": "bpe"}, r"kind 'bpe' and \[\]"),
         ({**GOOD, "kind": "bytes", "merges": []}, "merges"),
         ({**GOOD, "kind": "bpe", "merges": [[3, 700]]}, r"earlier pieces, got \[3, 700\]"),
+        ({**GOOD, "kind": "bpe", "merges": [[3, 259]]}, r"earlier pieces, got \[3, 259\]"),
         ({**GOOD, "kind": "bpe", "merges": [[3, 2]]}, r"earlier pieces, got \[3, 2\]"),
-        ({**GOOD, "kind": "bpe", "merges": [[3.0, 4]]}, "must be an int, got 3.0"),
+        (
+            {**GOOD, "kind": "bpe", "merges": [[3.0, 4]]},
+            ": an id in merges must be an int",
+        ),
         ({**GOOD, "kind": "bpe", "merges": [[3]]}, "unpack"),
         ({**GOOD, "kind": "bpe", "merges": 7}, "iterable"),
         ({**GOOD, "kind": "characters", "characters": 7, "byte_fallback": True}, "str, got int"),
@@ -334,7 +364,8 @@ def test_a_file_or_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", FOR_ANY_TEXT)
 def test_half_of_a_surrogate_pair_is_named_with_its_place(name: str) -> None:
-    with pytest.raises(ValueError, match=r"'\\ud83d' at index 4.*surrogate"):
+    words = r"'\\ud83d' at index 4, .*surrogate pair, which no UTF-8 can hold\. Remove it: text\."
+    with pytest.raises(ValueError, match=words):
         VOCABULARIES[name].encode("dog \ud83d")
 
 
@@ -342,7 +373,7 @@ def test_half_of_a_surrogate_pair_is_named_with_its_place(name: str) -> None:
 @pytest.mark.parametrize(
     ("text", "error", "words"),
     [
-        ("", ValueError, "text is empty"),
+        ("", ValueError, "^text is empty: a vocabulary is built from"),
         (b"dog", TypeError, "text must be a str, got bytes"),
         ("a\udc00", ValueError, "at index 1"),
     ],
@@ -385,9 +416,17 @@ def test_bad_ids_are_named(
         getattr(VOCABULARIES[name], method)(ids)
 
 
+@each_vocabulary
+def test_the_first_id_past_the_last_is_named_with_the_size(name: str) -> None:
+    size = len(VOCABULARIES[name])
+    with pytest.raises(IndexError, match=f"below vocab_size = {size}, got {size} at index 1"):
+        VOCABULARIES[name].decode([size - 1, size])
+
+
 def test_flags_and_kinds_are_checked() -> None:
-    with pytest.raises(TypeError, match="bos must be True or False"):
-        Vocabulary.bytes().encode("a", bos=1)  # type: ignore[arg-type]
+    for name in ("bos", "eos"):
+        with pytest.raises(TypeError, match=f"^{name} must be True or False"):
+            Vocabulary.bytes().encode("a", **{name: 1})  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=r'"characters", "bytes" or "bpe", got .x'):
         Vocabulary("x")
 
