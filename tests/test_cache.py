@@ -163,7 +163,11 @@ def test_a_piece_without_tokens_changes_nothing(position: str) -> None:
 @pytest.mark.parametrize(
     ("cache", "error", "message"),
     [
-        ([], TypeError, r"cache must be a KeyValueCache, got list. Make one: KeyValueCache\(n_layers\)\.$"),
+        (
+            [],
+            TypeError,
+            r"cache must be a KeyValueCache, got list. Make one: KeyValueCache\(n_layers\)\.$",
+        ),
         (True, TypeError, "cache must be a KeyValueCache, got bool"),
         (KeyValueCache(1), ValueError, r"n_layers = 2 .* got 1\. Begin .*KeyValueCache\(2\)"),
         (KeyValueCache(3), ValueError, "cache must have n_layers = 2 as the model does, got 3"),
@@ -250,7 +254,7 @@ def test_attention_alone_reads_in_pieces_what_it_reads_whole(reach: Reach | None
 
 
 def test_a_cache_has_at_least_one_block() -> None:
-    with pytest.raises(ValueError, match="^n_layers must be at least 1, got 0"):
+    with pytest.raises(ValueError, match=r"^n_layers must be at least 1, got 0"):
         KeyValueCache(0)
 
 

@@ -23,7 +23,11 @@ from tests.small_models import model, prompt
             ValueError,
             r"no PAD = 0 without attention_mask.*ids\[0, 2\]",
         ),
-        (torch.tensor([[5, 6], [PAD, 6]]), ValueError, r"ids\[1, 0\].* where it is: attention_mask=ids != 0\.$"),
+        (
+            torch.tensor([[5, 6], [PAD, 6]]),
+            ValueError,
+            r"ids\[1, 0\].* where it is: attention_mask=ids != 0\.$",
+        ),
         ("once upon", TypeError, "ids must be a tensor .* got str. Encode the text first"),
         (["once", "upon"], TypeError, "ids must be a tensor .* got list. Encode the text first"),
         ([[5, 6]], TypeError, r"got list. Wrap them: torch.tensor\(ids\)"),

@@ -108,7 +108,7 @@ def test_slopes_are_exact_to_float64() -> None:
 
 
 def test_no_heads_have_no_slopes() -> None:
-    with pytest.raises(ValueError, match="^n_heads must be at least 1, got 0"):
+    with pytest.raises(ValueError, match=r"^n_heads must be at least 1, got 0"):
         alibi_slopes(0)
 
 

@@ -84,7 +84,11 @@ def test_the_weights_shown_stay_in_the_text_and_padding_sees_itself_only(positio
         (torch.zeros(1, 3), TypeError, r"float32\. Convert them: segment_ids\.long\(\)\.$"),
         (torch.zeros(1, 3).bool(), TypeError, "segment_ids must be integers, got dtype torch.bool"),
         (torch.zeros(1, 4).int(), ValueError, r"the shape of ids, \(1, 3\), got \(1, 4\)\.$"),
-        (torch.zeros(3).int(), ValueError, r"\(3,\)\. Repeat them: segment_ids\.expand_as\(ids\)\.$"),
+        (
+            torch.zeros(3).int(),
+            ValueError,
+            r"\(3,\)\. Repeat them: segment_ids\.expand_as\(ids\)\.$",
+        ),
         (
             torch.zeros(1, 3, device="meta").int(),
             ValueError,
