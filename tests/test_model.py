@@ -153,6 +153,9 @@ def test_all_is_computed_on_the_device_of_the_model_and_in_its_dtype(position: s
     assert module(ids[:, :3], cache=cache, attention_mask=mask).device.type == "meta"
     assert module(ids, cache=cache).device.type == "meta"
     assert module(ids, cache=cache, positions=ids).device.type == "meta" and len(cache) == 15
+    places = KeyValueCache(2)
+    module(ids, cache=places, positions=ids)
+    assert module(ids, cache=places).device.type == "meta"
     cache.select(ids[:2, 0])
     assert [key.shape[0] for key in cache.keys if key is not None] == [2, 2]
     assert module.attention_weights(ids).device.type == "meta"
@@ -163,7 +166,8 @@ def test_each_half_of_a_block_adds_to_what_it_reads_normalised() -> None:
     want = x + block.attention(block.attention_norm(x))
     wide = block.widen(block.mlp_norm(want))
     want = want + block.narrow(wide * (1 + torch.erf(wide / math.sqrt(2))) / 2)
-    assert torch.allclose(block(x, Reach()), want, atol=1e-12)
+    for cache in (None, KeyValueCache(1)):
+        assert torch.allclose(block(x, Reach(), cache), want, atol=1e-12)
 
 
 @every_scheme
