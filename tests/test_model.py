@@ -459,6 +459,7 @@ def test_the_masked_logit_is_finite_and_so_is_every_loss(dtype: torch.dtype) -> 
     logits = model(padding_idx=PAD).to(dtype)(prompt(2, 4))
     assert logits.dtype == dtype and logits.isfinite().all()
     assert not logits.float().softmax(-1)[..., PAD].any()
+    assert (logits[..., PAD] < logits[..., PAD + 1 :].amin(-1) - 100).all()
     assert logits.log_softmax(-1).isfinite().all() and abs(logits.mean().item()) < 20
     flat, targets = logits.float().flatten(0, 1), prompt(2, 4).flatten()
     plain, smoothed = (F.cross_entropy(flat, targets, label_smoothing=e) for e in (0.0, 0.1))
