@@ -535,6 +535,8 @@ def test_a_call_that_ends_early_leaves_the_cache_as_it_was(error: type[BaseExcep
 
 # -- configuration ---------------------------------------------------------------------------------
 
+CONFIG = SimpleLLMConfig(40, d_model=32, n_layers=2, n_heads=4, max_seq_len=16)
+
 
 @pytest.mark.parametrize(
     ("changes", "error", "message"),
@@ -571,7 +573,8 @@ def test_a_configuration_that_cannot_be_is_refused(
     changes: dict[str, Any], error: type[Exception], message: str
 ) -> None:
     with pytest.raises(error, match=message):
-        model(**changes)
+        # The configuration itself, before anything is built from it.
+        SimpleLLMConfig(**{**dataclasses.asdict(CONFIG), **changes})
 
 
 def test_the_smallest_vocabulary_has_one_id_beside_the_special_ones() -> None:
