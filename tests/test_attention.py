@@ -8,7 +8,13 @@ import pytest
 import torch
 from torch import nn
 
-from simplellm.attention import CausalSelfAttention, KeyValueCache, Reach, reset_linear
+from simplellm.attention import (
+    CausalSelfAttention,
+    KeyValueCache,
+    Reach,
+    reset_linear,
+    visible_keys,
+)
 
 
 def attention(d_model: int = 8, n_heads: int = 2) -> CausalSelfAttention:
@@ -80,9 +86,32 @@ def test_the_cache_holds_every_key_in_order() -> None:
     assert torch.allclose(key, whole.keys[0]) and torch.allclose(value, whole.values[0])
 
 
-def test_heads_must_divide_the_width() -> None:
-    with pytest.raises(ValueError, match="n_heads must divide d_model = 8, got 3"):
-        CausalSelfAttention(8, 3)
+def test_without_padding_texts_or_tokens_before_the_plain_triangle_is_left_to_the_kernel() -> None:
+    here = torch.device("cpu")
+    assert visible_keys(3, None, device=here) is None
+    behind = visible_keys(2, None, before=1, device=here)
+    assert behind is not None and behind.tolist() == [[[[True, True, False], [True, True, True]]]]
+
+
+def test_dropout_takes_weights_away_in_training_only() -> None:
+    torch.manual_seed(0)
+    module, x = CausalSelfAttention(8, 2, dropout=0.5), torch.randn(1, 6, 8)
+    assert not torch.equal(module(x), module(x))
+    module.eval()
+    assert torch.equal(module(x), module(x))
+
+
+@pytest.mark.parametrize(
+    ("d_model", "n_heads", "message"),
+    [
+        (8, 3, r"^n_heads must divide d_model = 8, got 3: .* the width d_model / n_heads\.$"),
+        (0, 1, "^d_model must be at least 1, got 0"),
+        (8, 0, "^n_heads must be at least 1, got 0"),
+    ],
+)
+def test_heads_must_divide_the_width(d_model: int, n_heads: int, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        CausalSelfAttention(d_model, n_heads)
 
 
 def test_glorot_spread_is_that_of_the_paper() -> None:

@@ -46,8 +46,12 @@ def test_rows_may_come_as_a_tensor_an_array_or_none_at_all() -> None:
     [
         ([0, 2], IndexError, r"rows must be .* below the cache's batch = 2, got 2 at rows\[1\]"),
         (torch.tensor([-1]), IndexError, r"rows must be at least 0 .* got -1 at rows\[0\]"),
-        ([0.0, 1.0], TypeError, "rows must be integers, got dtype torch.float32"),
-        (torch.tensor([True, False]), TypeError, "rows must be integers, .*bool.*nonzero"),
+        ([0.0, 1.0], TypeError, r"^rows must be integers, got dtype torch\.float32\.$"),
+        (
+            torch.tensor([True, False]),
+            TypeError,
+            r"^rows must be integers, .*bool\. Number them: rows\.nonzero\(\)\.flatten\(\)\.$",
+        ),
         ([[0], [1]], ValueError, r"rows must have shape \(new_batch,\), got \(2, 1\)"),
         (1, ValueError, r"rows must have shape \(new_batch,\), got \(\)"),
         ("01", TypeError, "rows must be a list or tensor of integers, got '01' of type str"),
@@ -65,8 +69,15 @@ def test_rows_that_are_none_are_refused_and_leave_the_cache(
 
 
 def test_an_empty_cache_has_no_rows_to_select() -> None:
-    with pytest.raises(ValueError, match="cache must hold tokens before rows are selected"):
+    with pytest.raises(ValueError, match=r"^cache must hold tokens before .* got an empty one\.$"):
         KeyValueCache(2).select([0])
+
+
+def test_a_block_that_has_read_nothing_has_no_rows_to_lose() -> None:
+    cache = KeyValueCache(2)
+    cache.store(1, torch.arange(2.0).view(2, 1, 1, 1), torch.zeros(2, 1, 1, 1))
+    keys = cache.select([1, 0]).keys
+    assert keys[0] is None and keys[1] is not None and keys[1].flatten().tolist() == [1.0, 0.0]
 
 
 # -- padding and positions -------------------------------------------------------------------------
@@ -115,13 +126,48 @@ def test_positions_that_were_given_are_counted_on_from(position: str) -> None:
     assert same(module(ids[:, 4:], cache=cache), module(ids, positions=places)[:, 4:])
 
 
+def test_places_and_padding_are_kept_where_they_cannot_be_counted_only() -> None:
+    module, ids = model(), prompt(2, 4)
+    cache = filled(module, ids)
+    assert cache.positions is None and cache.mask is None
+    cache = filled(module, ids, positions=torch.arange(4) + 3)
+    assert cache.positions is not None and cache.positions.tolist() == [[3, 4, 5, 6]]
+
+
+@pytest.mark.parametrize("batch", [1, 2, 3])
+def test_rows_that_part_late_or_join_late_go_on_as_if_alone(batch: int) -> None:
+    module, ids = model(), prompt(batch, 4)
+    cache = filled(module, ids[:, :2])
+    mask = torch.ones(batch, 3).bool()
+    mask[-1, 2] = False  # the last row pauses
+    module(ids[:, 2:3], cache=cache, attention_mask=mask)
+    ids[-1, 2:3] = ids[-1, 3:4]
+    out = module(ids[:, 3:], cache=cache, positions=torch.tensor([9]))
+    for row in range(batch):
+        length = 4 - (row == batch - 1)
+        places = torch.tensor([*range(length - 1), 9])
+        alone = module(ids[row : row + 1, :length], positions=places)
+        assert same(out[row : row + 1], alone[:, -1:])
+
+
+@every_scheme
+def test_a_piece_without_tokens_changes_nothing(position: str) -> None:
+    module, ids = model(position, n_layers=1), prompt(3, 3)
+    cache = filled(module, ids[:, :0], positions=torch.arange(0))
+    assert len(cache) == 0 and same(module(ids, cache=cache), module(ids))
+
+
 # -- calls that cannot be --------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("cache", "error", "message"),
     [
-        ([], TypeError, r"cache must be a KeyValueCache, got list. Make one: KeyValueCache\("),
+        (
+            [],
+            TypeError,
+            r"cache must be a KeyValueCache, got list. Make one: KeyValueCache\(n_layers\)\.$",
+        ),
         (True, TypeError, "cache must be a KeyValueCache, got bool"),
         (KeyValueCache(1), ValueError, r"n_layers = 2 .* got 1\. Begin .*KeyValueCache\(2\)"),
         (KeyValueCache(3), ValueError, "cache must have n_layers = 2 as the model does, got 3"),
@@ -137,29 +183,35 @@ def test_another_cache_is_refused_with_the_way_out(
 @pytest.mark.parametrize(
     ("change", "batch", "message"),
     [
-        ("rows", 3, r"cache must hold as many rows as are read now, 3, got 2\..*cache.select"),
-        ("model", 2, "cache must be new or filled by this model, got one that holds 3 tokens"),
-        ("dtype", 2, "dtype = torch.float32, as the new ones are, got torch.float64"),
+        ("rows", 3, r"read now, 3, got 2\. Repeat, reorder .*cache.select.* with a new cache\.$"),
+        ("model", 2, r"filled by this model, got one that holds 3 tokens .*KeyValueCache\(2\)"),
+        ("dtype", 2, "keys of dtype = torch.float32, as the new ones are, got torch.float64"),
+        ("device", 2, "keys of device = meta, as the new ones are, got cpu"),
         ("heads", 2, r"keys of n_heads = 4, as the new ones are, got 2: .*KeyValueCache\(2\)"),
-        ("alone", 2, r"equally many tokens in every block, got \[4, 3\]"),
+        ("head_dim", 2, "keys of head_dim = 8, as the new ones are, got 4"),
+        ("alone", 2, r"many tokens in every block, got \[4, 3\]: .*KeyValueCache\(2\)"),
+        ("first", 2, r"equally many tokens in every block, got \[1, 0\]"),
     ],
 )
 def test_tokens_that_cannot_be_followed_are_refused_and_kept(
     change: str, batch: int, message: str
 ) -> None:
-    module = model(n_heads=2 if change == "heads" else 4)
-    cache = filled(module, prompt(2, 3))
+    sizes = {"heads": {"n_heads": 2}, "head_dim": {"d_model": 16}}.get(change, {})
+    module, ids = model(**sizes), prompt(batch, 2)
+    cache = KeyValueCache(2) if change == "first" else filled(module, prompt(2, 3))
     if change == "model":
         module = copy.deepcopy(module)
     elif change == "dtype":
         module.float()
-    elif change == "heads":  # a file does not say which model a cache was filled by
+    elif change == "device":
+        module, ids = module.to("meta"), ids.to("meta")
+    elif sizes:  # a file does not say which model a cache was filled by
         module, cache = model(), pickle.loads(pickle.dumps(cache))
-    elif change == "alone":
+    elif change in ("alone", "first"):
         module.blocks[0].attention(torch.zeros(2, 1, 32).double(), cache=cache, layer=0)
     before = [cache.keys[0], cache.values[1], len(cache)]
     with pytest.raises(ValueError, match=message):
-        module(prompt(batch, 2), cache=cache)
+        module(ids, cache=cache)
     assert all(
         a is b for a, b in zip(before, [cache.keys[0], cache.values[1], len(cache)], strict=True)
     )
@@ -195,9 +247,15 @@ def attention() -> CausalSelfAttention:
 
 @pytest.mark.parametrize("reach", [None, Reach()])
 def test_attention_alone_reads_in_pieces_what_it_reads_whole(reach: Reach | None) -> None:
-    module, x, cache = attention(), torch.randn(2, 5, 8).double(), KeyValueCache(1)
-    parts = [module(piece, reach, cache=cache) for piece in x.split([2, 1, 2], dim=1)]
-    assert same(torch.cat(parts, dim=1), module(x)) and len(cache) == 5
+    # A piece as long as a head is wide, and as many tokens in all as the vectors are.
+    module, x, cache = attention(), torch.randn(2, 8, 8).double(), KeyValueCache(1)
+    parts = [module(piece, reach, cache=cache) for piece in x.split([1, 4, 3], dim=1)]
+    assert same(torch.cat(parts, dim=1), module(x)) and len(cache) == 8
+
+
+def test_a_cache_has_at_least_one_block() -> None:
+    with pytest.raises(ValueError, match=r"^n_layers must be at least 1, got 0"):
+        KeyValueCache(0)
 
 
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])

@@ -5,11 +5,9 @@ from __future__ import annotations
 import copy
 import dataclasses
 import math
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -18,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from simplellm import InputEmbedding, SimpleLLM, SimpleLLMConfig
-from simplellm.attention import KeyValueCache
+from simplellm.attention import KeyValueCache, Reach
 from simplellm.model import POSITIONS, next_token_loss
 from simplellm.vocabulary import EOS, PAD
 
@@ -55,11 +53,12 @@ def test_ids_become_logits(position: str) -> None:
 
 
 @every_scheme
-def test_no_logit_depends_on_a_later_id(position: str) -> None:
-    ids = prompt(1, 10)
+@pytest.mark.parametrize("padding_idx", [None, PAD])
+def test_no_logit_depends_on_a_later_id(position: str, padding_idx: int | None) -> None:
+    module, ids = model(position, padding_idx=padding_idx), prompt(1, 10)
     changed = ids.clone()
     changed[0, 6:] = 39
-    before, after = model(position)(ids), model(position)(changed)
+    before, after = module(ids), module(changed)
     assert torch.allclose(before[0, :6], after[0, :6], atol=1e-5)
 
 
@@ -80,9 +79,11 @@ def test_without_positions_one_block_does_not_know_the_order() -> None:
 
 @pytest.mark.parametrize("position", ["rope", "alibi", "t5", "none"])
 def test_relative_schemes_do_not_see_where_the_window_starts(position: str) -> None:
-    ids = prompt(2, 9)
-    moved = model(position)(ids, positions=torch.arange(500, 509))
-    assert torch.allclose(model(position)(ids), moved, atol=1e-4)
+    module, ids = model(position), prompt(2, 9)
+    for dtype, allowed in ((torch.float32, 1e-4), (torch.float64, 1e-10)):
+        module.to(dtype)
+        moved = module(ids, positions=torch.arange(500, 509))
+        assert torch.allclose(module(ids), moved, atol=allowed)
 
 
 @every_scheme
@@ -103,11 +104,97 @@ def test_the_weights_shown_agree_with_what_a_token_may_see(position: str) -> Non
     assert not weights.triu(1).any()
 
 
-def test_a_mask_of_another_length_is_refused_with_both_shapes() -> None:
-    with pytest.raises(
-        ValueError, match=r"attention_mask must have shape .*\(2, 5\), got \(2, 4\)"
-    ):
-        model()(prompt(2, 5), attention_mask=torch.ones(2, 4, dtype=torch.bool))
+@every_scheme
+def test_the_weights_are_those_of_what_each_block_reads(position: str) -> None:
+    module, ids, places = model(position), prompt(2, 5), torch.tensor([2, 3, 5, 6, 9])
+    read: list[Tensor] = []
+    for block in module.blocks:
+        block.register_forward_pre_hook(lambda _m, given: read.append(given[0]))
+    module(ids, positions=places)
+    module.attention_weights(ids, positions=places)
+    assert len(read) == 4 and not torch.allclose(read[0], read[1], atol=1e-3)
+    assert all(torch.allclose(read[i], read[i + 2], atol=1e-5) for i in range(2))
+
+
+@pytest.mark.parametrize(
+    ("mask", "error", "message"),
+    [
+        (
+            torch.ones(2, 4).bool(),
+            ValueError,
+            r"attention_mask must have shape .*\(2, 5\), got \(2, 4\)",
+        ),
+        (torch.ones(2, 5), TypeError, "^attention_mask must be bool or integer"),
+        (
+            torch.ones(2, 5, device="meta").bool(),
+            ValueError,
+            "^attention_mask must be on the device of ids, cpu, got meta",
+        ),
+    ],
+)
+def test_a_mask_that_fits_no_ids_is_refused(
+    mask: Tensor, error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        model()(prompt(2, 5), attention_mask=mask)
+
+
+@every_scheme
+def test_all_is_computed_on_the_device_of_the_model_and_in_its_dtype(position: str) -> None:
+    config = model(position, padding_idx=PAD, tie_weights=False).config
+    module = SimpleLLM(config, device="meta", dtype=torch.float64)
+    tensors = [*module.parameters(), *module.buffers()]
+    assert {(tensor.device.type, tensor.dtype) for tensor in tensors} == {("meta", torch.float64)}
+    ids, mask = prompt(3, 4).to("meta"), torch.ones(3, 7, device="meta").bool()
+    cache = KeyValueCache(2)
+    for more in ({}, {"cache": cache}, {"attention_mask": mask[:, :4]}, {"segment_ids": ids}):
+        assert module(ids, **more).device.type == "meta"
+    # On with padding, then without, then with places that are given.
+    assert module(ids[:, :3], cache=cache, attention_mask=mask).device.type == "meta"
+    assert module(ids, cache=cache).device.type == "meta"
+    assert module(ids, cache=cache, positions=ids).device.type == "meta" and len(cache) == 15
+    places = KeyValueCache(2)
+    module(ids, cache=places, positions=ids)
+    assert module(ids, cache=places).device.type == "meta"
+    cache.select(ids[:2, 0])
+    assert [key.shape[0] for key in cache.keys if key is not None] == [2, 2]
+    assert module.attention_weights(ids).device.type == "meta"
+
+
+def test_each_half_of_a_block_adds_to_what_it_reads_normalised() -> None:
+    block, x = model().double().blocks[0], torch.randn(2, 5, 32).double()
+    want = x + block.attention(block.attention_norm(x))
+    wide = block.widen(block.mlp_norm(want))
+    want = want + block.narrow(wide * (1 + torch.erf(wide / math.sqrt(2))) / 2)
+    for cache in (None, KeyValueCache(1)):
+        assert torch.allclose(block(x, Reach(), cache), want, atol=1e-12)
+
+
+@every_scheme
+def test_what_the_configuration_says_of_the_input_reaches_it(position: str) -> None:
+    module = model(position, dropout=0.5, block_dropout=0.25, scale=False, padding_idx=5)
+    tokens = module.input_embedding.token_embedding
+    assert module.input_embedding.dropout.p == 0.5 and tokens.scale is False
+    assert tokens.embedding.weight.std().item() == pytest.approx(0.3, rel=0.1)
+    assert not tokens.embedding.weight[5].any()
+    block = module.blocks[0]
+    assert block.dropout.p == 0.25 and block.attention.dropout == 0.25
+    assert model(position, dropout=0.5).blocks[0].attention.dropout == 0.5
+
+
+@pytest.mark.parametrize("position", ["sinusoidal", "rope"])
+def test_the_base_is_that_of_the_configuration(position: str) -> None:
+    ids = prompt(1, 6)
+    slow, fast = model(position)(ids), model(position, base=20.0)(ids)
+    assert not torch.allclose(slow, fast, atol=1e-3)
+
+
+@pytest.mark.parametrize("position", ["sinusoidal", "learned"])
+def test_rows_of_positions_start_from_the_size_asked_for(position: str) -> None:
+    layer = model(position, position_rms=0.7).input_embedding
+    assert isinstance(layer, InputEmbedding)
+    rows = layer(torch.full((1, 16), PAD)) - layer.token_embedding(torch.full((1, 16), PAD))
+    assert rows.square().mean().sqrt().item() == pytest.approx(0.7, rel=0.1)
 
 
 @every_scheme
@@ -161,6 +248,14 @@ def test_a_left_padded_batch_is_each_prompt_alone(
     for row, length in enumerate(lengths):
         alone = module.generate(ids[row : row + 1, longest - length :], 8)
         assert torch.equal(batch[row, longest:], alone[0, length:])
+
+
+def test_with_a_cache_no_token_is_read_twice_and_without_one_all_are() -> None:
+    module, read = model(), []
+    module.blocks[0].register_forward_pre_hook(lambda _m, given: read.append(given[0].shape[1]))
+    module.generate(prompt(1, 4), 3)
+    module.generate(prompt(1, 4), 3, use_cache=False)
+    assert read == [4, 1, 1, 4, 5, 6]
 
 
 @pytest.mark.parametrize("position", [p for p in POSITIONS if p != "learned"])
@@ -267,8 +362,10 @@ def test_generating_leaves_the_mode_as_it_was() -> None:
         (
             {"attention_mask": torch.tensor([[1, 1, 0, 0]])},
             ValueError,
-            "0 at padding on the left",
+            r"^attention_mask must be 0 .* first token to the end of each row: .* last column\.$",
         ),
+        ({"attention_mask": torch.tensor([[1, 0, 1, 1]])}, ValueError, "0 at padding on the left"),
+        ({"attention_mask": torch.tensor([[0, 0, 0, 0]])}, ValueError, "0 at padding on the left"),
         (
             {"attention_mask": torch.ones(1, 3).long()},
             ValueError,
@@ -362,6 +459,7 @@ def test_the_masked_logit_is_finite_and_so_is_every_loss(dtype: torch.dtype) -> 
     logits = model(padding_idx=PAD).to(dtype)(prompt(2, 4))
     assert logits.dtype == dtype and logits.isfinite().all()
     assert not logits.float().softmax(-1)[..., PAD].any()
+    assert (logits[..., PAD] < logits[..., PAD + 1 :].amin(-1) - 100).all()
     assert logits.log_softmax(-1).isfinite().all() and abs(logits.mean().item()) < 20
     flat, targets = logits.float().flatten(0, 1), prompt(2, 4).flatten()
     plain, smoothed = (F.cross_entropy(flat, targets, label_smoothing=e) for e in (0.0, 0.1))
@@ -391,114 +489,6 @@ def test_reset_parameters_restores_a_model_made_on_meta(position: str) -> None:
         assert tensor.isfinite().all(), name
     table = module.input_embedding.token_embedding.embedding.weight
     assert table.std().item() == pytest.approx(0.02, rel=0.1)
-
-
-@every_scheme
-def test_save_and_load_give_the_same_logits(position: str, tmp_path: Path) -> None:
-    for dtype in (torch.float32, torch.float64):
-        module = model(position, padding_idx=PAD, tie_weights=False).to(dtype)
-        module.save(tmp_path / "model.pt")
-        loaded = SimpleLLM.load(tmp_path / "model.pt").eval()
-        assert loaded.config == module.config
-        assert torch.equal(loaded(prompt(2, 5)), module(prompt(2, 5)))
-    assert [path.name for path in tmp_path.iterdir()] == ["model.pt"]
-
-
-def test_another_file_is_refused(tmp_path: Path) -> None:
-    torch.save({"weights": torch.zeros(3)}, tmp_path / "other.pt")
-    with pytest.raises(ValueError, match=r"other\.pt was not written by SimpleLLM\.save"):
-        SimpleLLM.load(tmp_path / "other.pt")
-
-
-def a_checkpoint() -> dict[str, Any]:
-    module = model()
-    return {"config": dataclasses.asdict(module.config), "state_dict": dict(module.state_dict())}
-
-
-@pytest.mark.parametrize("kind", ["text", "empty", "half", "zip", "pickle", "weights", "future"])
-def test_whatever_else_a_file_holds_is_refused_with_its_path(kind: str, tmp_path: Path) -> None:
-    path = tmp_path / "model.pt"
-    model().save(path)
-    data, content = path.read_bytes(), a_checkpoint()
-    whole = {"text": b"hello\n", "empty": b"", "half": data[: len(data) // 2]}
-    whole |= {"zip": b"PK\x05\x06" + bytes(18), "pickle": b"\x80\x04N."}
-    if kind in whole:
-        path.write_bytes(whole[kind])
-    else:
-        torch.save(content["state_dict"] if kind == "weights" else content | {"version": 2}, path)
-    with pytest.raises(ValueError, match=r"model\.pt was not written by SimpleLLM\.save"):
-        SimpleLLM.load(path)
-
-
-@pytest.mark.parametrize(
-    ("part", "changes", "words"),
-    [
-        ("config", {"extra": 1}, "unknown 'extra'"),
-        ("config", {"scale": None}, "scale must be True or False"),
-        ("config", {"d_model": 64}, r"has shape \(40, 32\).*\(40, 64\)"),
-        ("state_dict", {"norm.extra": torch.zeros(2)}, "norm.extra is unknown"),
-        ("state_dict", {"norm.weight": torch.zeros(2).long()}, "norm.weight must be .* floats"),
-    ],
-)
-def test_a_checkpoint_that_does_not_fit_is_refused_by_name(
-    part: str, changes: dict[str, Any], words: str, tmp_path: Path
-) -> None:
-    content = a_checkpoint()
-    content[part] |= changes
-    torch.save(content, tmp_path / "model.pt")
-    with pytest.raises(ValueError, match=rf"model\.pt .*{words}"):
-        SimpleLLM.load(tmp_path / "model.pt")
-
-
-@pytest.mark.parametrize("prefix", ["", "module.", "_orig_mod.", "module._orig_mod."])
-def test_a_file_without_a_version_loads_with_any_wrappers_prefix(
-    prefix: str, tmp_path: Path
-) -> None:
-    content = a_checkpoint()
-    content["state_dict"] = {prefix + n: v for n, v in content["state_dict"].items()}
-    torch.save(content, tmp_path / "model.pt")
-    assert torch.equal(
-        SimpleLLM.load(tmp_path / "model.pt").eval()(prompt(1, 4)), model()(prompt(1, 4))
-    )
-
-
-def test_mixed_dtypes_come_back_as_they_were_saved(tmp_path: Path) -> None:
-    module = model()
-    module.blocks[0].to(torch.bfloat16)
-    module.save(tmp_path / "model.pt")
-    loaded = SimpleLLM.load(tmp_path / "model.pt").state_dict()
-    assert {n: v.dtype for n, v in loaded.items()} == {
-        n: v.dtype for n, v in module.state_dict().items()
-    }
-
-
-def test_numbers_of_any_type_save_and_load(tmp_path: Path) -> None:
-    module = model(d_model=np.int8(32), init_std=np.float32(0.5), dropout=Fraction(1, 4))
-    module.save(tmp_path / "model.pt")
-    loaded = SimpleLLM.load(tmp_path / "model.pt").config
-    assert loaded == module.config and type(loaded.d_model) is int and loaded.dropout == 0.25
-
-
-def test_a_model_whose_tables_have_grown_is_saved_as_it_is(tmp_path: Path) -> None:
-    module, ids = model("learned", padding_idx=0), prompt(1, 20)
-    layer = module.input_embedding
-    assert isinstance(layer, InputEmbedding)
-    layer.pos_embedding.embedding.weight = nn.Parameter(torch.randn(24, 32))
-    layer.token_embedding.embedding.weight = nn.Parameter(torch.randn(50, 32))
-    with torch.no_grad():
-        layer.token_embedding.embedding.weight[0] = 0.0
-    module.save(tmp_path / "model.pt")
-    loaded = SimpleLLM.load(tmp_path / "model.pt").eval()
-    assert torch.equal(loaded(ids + 10), module(ids + 10))
-    assert (loaded.config.vocab_size, loaded.config.max_seq_len) == (50, 24)
-
-
-def test_a_model_that_load_could_not_build_is_not_saved(tmp_path: Path) -> None:
-    module = model(tie_weights=False)
-    module.norm = nn.RMSNorm(32)  # type: ignore[assignment]
-    with pytest.raises(ValueError, match=r"model\.pt' and was not saved: .*norm.bias is missing"):
-        module.save(tmp_path / "model.pt")
-    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.filterwarnings("ignore:.*quantiz.*", "ignore:.*deprecated.*")
@@ -545,23 +535,30 @@ def test_a_call_that_ends_early_leaves_the_cache_as_it_was(error: type[BaseExcep
 
 # -- configuration ---------------------------------------------------------------------------------
 
+CONFIG = SimpleLLMConfig(40, d_model=32, n_layers=2, n_heads=4, max_seq_len=16)
+
 
 @pytest.mark.parametrize(
     ("changes", "error", "message"),
     [
         ({"position": "rotary"}, ValueError, "position must be one of none, .*, got 'rotary'"),
-        ({"n_heads": 5}, ValueError, "n_heads must divide d_model = 32, got 5"),
+        ({"position": "t6"}, ValueError, "one of none, sinusoidal, learned, rope, alibi, t5, got"),
+        ({"n_heads": 5}, ValueError, r"divide d_model = 32, got 5: .* width d_model / n_heads\.$"),
+        ({"n_heads": 0}, ValueError, "^n_heads must be at least 1, got 0"),
+        ({"max_seq_len": 0}, ValueError, "^max_seq_len must be at least 1, got 0"),
+        ({"scale": 1}, TypeError, "^scale must be True or False, got 1"),
         ({"d_model": 33, "n_heads": 3}, ValueError, "d_model must be even, got 33"),
         (
             {"d_model": 20, "n_heads": 4, "position": "rope"},
             ValueError,
-            r"d_model / n_heads must be even .* got 20 / 4 = 5",
+            r"d_model / n_heads must be even .* got 20 / 4 = 5:",
         ),
-        ({"vocab_size": 3}, ValueError, "vocab_size must be at least 4, got 3"),
+        ({"vocab_size": 3}, ValueError, r"vocab_size must be at least 4, got 3: .*BOS and EOS\.$"),
         ({"n_layers": 0}, ValueError, "n_layers must be at least 1, got 0"),
         ({"dropout": 1.0}, ValueError, "dropout must be at least 0 and below 1, got 1.0"),
         ({"block_dropout": 2}, ValueError, "block_dropout must be at least 0 and below 1, got 2"),
         ({"tie_weights": "yes"}, TypeError, "tie_weights must be True or False, got 'yes'"),
+        ({"padding_idx": 1.5}, TypeError, "^padding_idx must be an int, got 1.5"),
         ({"padding_idx": 40}, ValueError, "padding_idx must be .* below vocab_size = 40, got 40"),
         ({"base": 500.0, "position": "t5"}, ValueError, "base must be left at 10000 .*'t5'"),
         (
@@ -576,7 +573,18 @@ def test_a_configuration_that_cannot_be_is_refused(
     changes: dict[str, Any], error: type[Exception], message: str
 ) -> None:
     with pytest.raises(error, match=message):
-        model(**changes)
+        # The configuration itself, before anything is built from it.
+        SimpleLLMConfig(**{**dataclasses.asdict(CONFIG), **changes})
+
+
+def test_the_smallest_vocabulary_has_one_id_beside_the_special_ones() -> None:
+    assert model(vocab_size=4)(prompt(1, 3) * 0 + 3).shape == (1, 3, 4)
+
+
+def test_a_model_is_built_from_a_configuration_only() -> None:
+    message = r"got dict\. Make one: SimpleLLMConfig\(vocab_size, .*, n_heads, max_seq_len\)\.$"
+    with pytest.raises(TypeError, match=message):
+        SimpleLLM(dataclasses.asdict(model().config))  # type: ignore[arg-type]
 
 
 def test_a_configuration_cannot_be_changed_behind_the_model() -> None:

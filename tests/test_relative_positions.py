@@ -74,9 +74,13 @@ def test_rotation_keeps_the_dtype_and_rounds_once(dtype: torch.dtype) -> None:
     assert (turned.double() - exact).abs().max() <= allowed
 
 
-def test_an_odd_head_is_refused_by_name() -> None:
-    with pytest.raises(ValueError, match="head_dim must be even, got 7"):
-        rotary_turns(torch.tensor([0]), 7)
+@pytest.mark.parametrize(
+    ("head_dim", "message"),
+    [(7, "^head_dim must be even, got 7"), (0, "^head_dim must be at least 1, got 0")],
+)
+def test_a_head_that_has_no_pairs_is_refused_by_name(head_dim: int, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        rotary_turns(torch.tensor([0]), head_dim)
 
 
 # -- ALiBi -----------------------------------------------------------------------------------------
@@ -98,10 +102,20 @@ def test_the_slopes_are_those_of_the_paper(n_heads: int, exponents: list[float])
     assert alibi_slopes(n_heads).tolist() == [2.0**-e for e in exponents]
 
 
+def test_slopes_are_exact_to_float64() -> None:
+    want = [2.0 ** (-0.5 * (i + 1)) for i in range(16)]
+    assert alibi_slopes(16).tolist() == pytest.approx(want, rel=1e-15)
+
+
+def test_no_heads_have_no_slopes() -> None:
+    with pytest.raises(ValueError, match=r"^n_heads must be at least 1, got 0"):
+        alibi_slopes(0)
+
+
 def test_the_penalty_grows_by_the_slope_with_each_position() -> None:
     distance = torch.tensor([[[0, 1, 7], [3, 2, 9]]])
     bias = alibi_bias(distance, 4)
-    assert bias.shape == (1, 4, 2, 3)
+    assert bias.shape == (1, 4, 2, 3) and bias.dtype == torch.float32
     for head, slope in enumerate((2**-2, 2**-4, 2**-6, 2**-8)):
         assert torch.equal(bias[0, head], -slope * distance[0].float())
 
@@ -156,14 +170,24 @@ def test_each_distance_is_given_the_number_of_its_bucket() -> None:
         ({"n_buckets": 7}, "n_buckets must be even, got 7"),
         (
             {"n_buckets": 32, "max_distance": 16},
-            "max_distance must be more than n_buckets / 2 = 16",
+            r"^max_distance must be more than n_buckets / 2 = 16, got 16\.$",
         ),
-        ({"n_buckets": 0}, "n_buckets must be at least 1, got 0"),
+        ({"n_heads": 0}, "^n_heads must be at least 1, got 0"),
+        ({"n_buckets": 0}, "^n_buckets must be at least 1, got 0"),
+        ({"max_distance": 0}, "^max_distance must be at least 1, got 0"),
     ],
 )
 def test_buckets_that_cannot_be_are_refused(options: dict[str, int], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        RelativePositionBias(4, **options)
+        RelativePositionBias(**{"n_heads": 4, **options})
+
+
+def test_the_table_starts_as_that_of_t5_does() -> None:
+    torch.manual_seed(0)
+    bias = RelativePositionBias(400)
+    assert bias.embedding.weight.shape == (32, 400) and bias.max_distance == 128
+    assert bias.embedding.weight.mean().abs() < 1e-3
+    assert bias.embedding.weight.std().item() == pytest.approx(0.02, rel=0.05)
 
 
 class WithoutDouble(TorchDispatchMode):

@@ -55,7 +55,7 @@ TOPICS: dict[str, tuple[list[str], list[str]]] = {
     ),
     "decoder": (
         "attention cache checkpoints config files generation loss model *positions".split(),
-        "attention cache generation loss model positions_* relative_* segments".split(),
+        "attention cache checkpoints generation loss model positions_* relative_* segments".split(),
     ),
     "text": (["byte_pairs", "corpus", "vocabulary"], ["corpus", "vocabulary"]),
     "runs": (
