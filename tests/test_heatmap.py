@@ -445,6 +445,30 @@ def test_signed_values_get_a_scale_symmetric_around_zero():
     assert (value["low"], value["high"], value["diverging"]) == (-3.0, 3.0, True)
 
 
+@pytest.mark.parametrize(
+    "limits", [(0, 1), (0.5, 2), (-2, -1), (-1, 0), (-3, 3), (-1e150, 1e150)], ids=str
+)
+def test_limits_are_taken_as_they_are_given(limits):
+    value = grid([[0.5]], limits=limits).state["value"]
+    assert (value["low"], value["high"]) == limits
+
+
+@pytest.mark.parametrize(
+    ("values", "limits"),
+    [([0, 5], (0, 5)), ([0.5, 5], (0.5, 5)), ([0, 0], (0, 1)), ([0.5], (0.5, 1.5)), ([7], (7, 14))],
+    ids=str,
+)
+def test_magnitudes_run_from_least_to_greatest(values, limits):
+    value = grid([values]).state["value"]
+    assert (value["low"], value["high"]) == limits
+
+
+def test_as_many_values_as_a_page_shows_are_taken():
+    assert grid(np.zeros((2048, 1))).state["shape"] == [1, 2048, 1]
+    assert grid(np.zeros((1, 2048))).state["shape"] == [1, 1, 2048]
+    assert grid(np.zeros((1024, 1024), dtype=np.float32)).state["shape"] == [1, 1024, 1024]
+
+
 def test_magnitudes_get_a_sequential_scale():
     value = grid([[2.0, 5.0]]).state["value"]
     assert (value["low"], value["high"], value["diverging"]) == (2.0, 5.0, False)
@@ -504,7 +528,7 @@ def test_sentence_longer_than_the_layer_is_cut_before_its_end_mark():
         (lambda: grid([[1.0]], title=" "), ValueError, ["title", "empty"]),
         (lambda: grid([[1.0]], name=7), TypeError, ["name", "str", "7"]),
         (lambda: grid([[1.0]], unit=b"ms"), TypeError, ["unit", "b'ms'", "Decode"]),
-        (lambda: grid([[1.0]], row=0.5), TypeError, ["row", "int", "0.5"]),
+        (lambda: grid([[1.0]], row=0.5), TypeError, ["row", "int", "0.5", "type float"]),
         (lambda: grid([[1.0]], pin=True), TypeError, ["pin", "int", "True"]),
         (lambda: grid([[1.0]], column=-1), ValueError, ["column", "at least 0", "-1"]),
         (lambda: grid([[1.0]], limits=3), TypeError, ["limits", "(low, high)", "3"]),
@@ -551,6 +575,11 @@ def test_sentence_longer_than_the_layer_is_cut_before_its_end_mark():
         (lambda: SentenceExplorer(spoilt_layer(), "a"), ValueError, ["layer", "NaN"]),
         (lambda: sentence(b"ab"), TypeError, ["text", "b'ab'", "Decode"]),
         (lambda: sentence("\ud800"), ValueError, ["text", "UTF-8"]),
+        (lambda: grid(np.zeros((3000, 3))), ValueError, ["values", "3000", "2048"]),
+        (lambda: grid([[-1e200, 1.0]]), ValueError, ["values", "-1e+200", "±1e+150"]),
+        (lambda: grid([[2e-150, 2.0000001e-150]]), ValueError, ["values", "closer", "multiply"]),
+        (lambda: grid([[1.0]], limits=(-1e200, -1)), ValueError, ["limits", "1e+150", "-1e+200"]),
+        (lambda: grid([[1.0]], limits=(1, 1 + 1e-160)), ValueError, ["limits", "low < high"]),
         (lambda: EncodingExplorer(positions=1.5), TypeError, ["positions", "1.5"]),
         (lambda: sentence("x" * 50, row=12), ValueError, ["row", "below 12", "got 12"]),
         (lambda: sentence("ab", column=8), ValueError, ["column", "below 8", "got 8"]),
