@@ -16,6 +16,14 @@ from .heatmap import Interactive
 from .palette import stylesheet
 from .printing import prints_anywhere
 
+# What the controls of each kind set; a sentence's state has a table of positions besides, which is
+# no control.
+CONTROLS = {
+    "encoding": ("d_model", "positions", "base", "columns", "pin"),
+    "grid": ("frame", "pin"),
+    "sentence": ("frame", "text"),
+}
+
 
 @prints_anywhere
 class LiveHeatmap(anywidget.AnyWidget):
@@ -70,5 +78,5 @@ def _check(heatmap: object) -> None:
 
 def _view(heatmap: Interactive) -> dict[str, Any]:
     """What the browser will report, so that Python can answer before it has."""
-    keys = ("row", "column", "d_model", "positions", "base", "columns", "frame", "text")
-    return {key: heatmap.state[key] for key in keys if key in heatmap.state}
+    state = heatmap.state
+    return {key: state[key] for key in ("row", "column", *CONTROLS[state["kind"]])}

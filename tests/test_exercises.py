@@ -8,9 +8,13 @@ from __future__ import annotations
 
 import ast
 import importlib
+import math
 import re
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from decimal import Decimal
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +73,32 @@ def test_of_a_count_only_the_exact_one_is_right(right: int, off: int) -> None:
     assert (number(right, whole=True).judge(right + off) is None) == (off == 0)
 
 
+def test_number_on_the_edge_is_right() -> None:
+    assert number(2.0, absolute=0.5).judge(2.5) is None
+    assert number(4.0).judge(4.03) is None  # whole by chance, and no count
+    assert number(0, whole=True).judge(0) is None
+
+
+def test_a_count_may_be_off_by_the_rounding_of_a_float_alone() -> None:
+    assert number(1000, whole=True).judge(999.9999999999999) is None
+    assert number(3, whole=True).judge(3.0000005) is not None
+    assert number(10**13, whole=True).judge(10**13 + 1) == "10000000000001 is too large."
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        ([3.0], "3 is too large."),
+        (10**400, "A number of more than 15 digits is too large."),
+        (-(10**400), "A number of more than 15 digits is too small."),
+        (0, "0 is too small."),
+        (True, "True is not a number; the exercise wants a number."),
+    ],
+)
+def test_what_is_said_names_the_number(wrong: Any, says: str) -> None:
+    assert number(2.0).judge(wrong) == says
+
+
 @quick
 @given(right=NUMBERS, given_=NUMBERS)
 def test_number_unknown_is_called_too_small_or_too_large(right: float, given_: float) -> None:
@@ -122,6 +152,18 @@ def test_choice_does_not_mind_capitals_and_spaces(spaces: tuple[str, str], big: 
     assert WORDS.judge(typed("sine")) == WORDS.why["sine"]
 
 
+def test_word_that_is_not_among_the_answers_is_named() -> None:
+    wanted = "the exercise wants one of 'cosine', 'sine'."
+    assert WORDS.judge("tangent") == f"'tangent' is not among the answers; {wanted}"
+    assert WORDS.judge(3) == f"3 is not a word; {wanted}"
+
+
+def test_choice_does_not_mind_quotes_and_a_full_stop() -> None:
+    two = Choice(label="ex-b", answer="token row", right=SAID, why={})
+    assert two.judge('"Token  row".') is None
+    assert two.judge("tokenrow") is not None
+
+
 @quick
 @given(st.text())
 def test_word_outside_the_choice_is_never_right_and_hears_the_options(word: str) -> None:
@@ -159,7 +201,41 @@ def test_array_may_come_as_any_kind_of_array(rows: list[float]) -> None:
         assert exercise.judge(same) is None
 
 
+class Series:
+    """What NumPy can read although it is no array: pandas and its like."""
+
+    def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
+        return np.array([0.25, 2.5])
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        torch.tensor([0.25, 2.5]).to_sparse(),
+        np.array([Fraction(1, 4), Decimal("2.5")]),
+        Series(),
+    ],
+    ids=["sparse", "objects", "readable by NumPy"],
+)
+def test_array_of_an_unusual_kind_is_read(answer: Any) -> None:
+    assert Array(label="ex-c", answer=[0.25, 2.5], right=SAID).judge(answer) is None
+
+
+def test_array_is_read_in_full_and_in_full_precision() -> None:
+    thirds = Array(label="ex-c", answer=[1 / 3] * 100, within=1e-12, right=SAID)
+    assert thirds.judge(torch.full((100,), 1 / 3, dtype=torch.float64)) is None
+    assert Array(label="ex-c", answer=list(range(100)), right=SAID).judge(range(100)) is None
+
+
+def test_hidden_entry_is_right_where_no_number_is() -> None:
+    gap = Array(label="ex-c", answer=[1.0, math.nan], right=SAID)
+    assert gap.judge(np.ma.array([1.0, 999.0], mask=[False, True])) is None
+    assert gap.judge(np.ma.array([2.0, 999.0], mask=[False, True])) is not None
+
+
 def test_array_of_another_shape_hears_both_shapes() -> None:
+    deep = Array(label="ex-c", answer=np.zeros((1, 2, 3)), right=SAID)
+    assert deep.judge(np.zeros((3, 2, 1))) == "The shape is (3, 2, 1) and should be (1, 2, 3)."
     exercise = Array(label="ex-c", answer=np.zeros((2, 3)), right=SAID)
     assert exercise.judge(np.zeros((4, 2))) == "The shape is (4, 2) and should be (2, 3)."
 
@@ -178,8 +254,38 @@ def test_what_holds_no_numbers_is_called_so(wrong: Any) -> None:
 
 
 def test_lists_of_different_lengths_are_called_so() -> None:
-    exercise = Array(label="ex-c", answer=[[1.0, 2.0], [3.0, 4.0]], right=SAID)
-    assert "different lengths; the exercise wants" in str(exercise.judge([[1, 2], [3]]))
+    lower = ([[1], [3, 4]], "The lower half alone.")
+    exercise = Array(label="ex-c", answer=[[1, 2], [3, 4]], right=SAID, mistakes=[lower])
+    assert exercise.judge([[1], [3, 4]]) == "The lower half alone."
+    for other in ([[1], [3, 5]], [[1], [3, 4], [5]], [[1, 2], [3]]):
+        assert "different lengths; the exercise wants" in str(exercise.judge(other))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        ({1, 2}, "A set holds no numbers; {}. Hand in a list of it, in order."),
+        ("ab", "'ab' holds no numbers; {}."),
+        ("0.5", "'0.5' holds no numbers; {}. Write it without quotes: 0.5."),
+        (np.array(["1", "2"]), "An array of shape (2,) holds no numbers; {}."),
+        (np.array([True, False]), "An array of shape (2,) holds no numbers; {}."),
+        (torch.tensor([True, False]), "A tensor of shape (2,) holds no numbers; {}."),
+        (torch.tensor([1 + 0j, 2]), "A tensor of shape (2,) holds no numbers; {}."),
+        (memoryview(b"12"), "A memoryview holds no numbers; {}. Hand in a list of it, in order."),
+        (range(10**6 + 1), "A range holds no numbers; {}. Hand in a list of it, in order."),
+        (object(), "An object holds no numbers; {}."),
+        ([["a"], [1], [1, 2]], "[['a'], [1], [1, 2]] holds something that is no number; {}."),
+        ([], "The shape is (0,) and should be (2,)."),
+        ([1, math.nan], "There is nan or inf in it; the exercise wants finite numbers: {}."),
+    ],
+    ids=lambda wrong: type(wrong).__name__,
+)
+def test_what_is_no_array_hears_why_and_what_is_wanted(wrong: Any, says: str) -> None:
+    exercise = Array(label="ex-c", answer=[1.0, 2.0], right=SAID)
+    wanted = "2 numbers (a tensor, an array, a list or a tuple)"
+    finite = says.startswith("There")
+    said = says.format(wanted if finite else f"the exercise wants {wanted}")
+    assert exercise.judge(wrong) == said
 
 
 DOUBLE = Function(
@@ -197,20 +303,84 @@ def test_function_is_right_if_it_is_on_all_inputs() -> None:
     assert DOUBLE.judge(lambda x: 3 * x) == "Given 1: 3 is off."
 
 
+class Silent(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError
+
+
+def raising(error: BaseException) -> Callable[..., Any]:
+    def answer(*arguments: Any) -> None:
+        raise error
+
+    return answer
+
+
+async def later(x: Any) -> Any:
+    return x
+
+
+def test_the_first_input_that_differs_is_named_with_all_its_arguments() -> None:
+    total = Function(
+        label="ex-d",
+        reference=lambda x, y, z: [x + y + z, 0.0],
+        inputs=lambda: [(1, 2, 3), (4, 5, 6)],
+        right=SAID,
+    )
+    assert total.judge(lambda x, y, z: [6, z - 3]) == (
+        "Given 4, 5 and 6: 2 of 2 numbers are off, the first at index 0: 6."
+    )
+    assert total.judge(lambda x, y: 0) == (
+        "The exercise calls it with 3 arguments, and it cannot be called so: "
+        "too many positional arguments."
+    )
+    assert "calls it with 2 arguments" in str(replace(total, inputs=lambda: [(1, 2)]).judge(abs))
+
+
+def test_reference_that_spoils_its_arguments_spoils_none_of_the_answers() -> None:
+    last = Function(
+        label="ex-d", reference=lambda x: x.pop(), inputs=lambda: [([2.0, 1.0],)], right=SAID
+    )
+    assert last.judge(lambda x: x[1]) is None
+
+
 @pytest.mark.parametrize(
     ("broken", "reason"),
     [
-        (lambda x: x / 0, "Given 1 it raises ZeroDivisionError"),
+        (raising(ValueError("two\n lines.")), "Given 1 it raises ValueError: two lines."),
+        (raising(KeyError()), "Given 1 it raises KeyError."),
+        (raising(ValueError("x" * 108)), f"Given 1 it raises ValueError: {'x' * 108}."),
+        (raising(ValueError("x" * 109)), f"Given 1 it raises ValueError: {'x' * 107}…."),
+        (raising(Silent()), "Given 1 it raises Silent."),
+        (raising(SystemExit()), "Given 1 it raises RuntimeError: SystemExit."),
+        (raising(SystemExit(3)), "Given 1 it raises RuntimeError: SystemExit 3."),
         (lambda: 1, "The exercise calls it with 1 argument, and it cannot be called so: too many"),
         (lambda x: None, "Given 1 it returns nothing. Is there a return?"),
+        (print, "Given 1 it prints and returns nothing. End it with return in place of print."),
         (lambda x: "2", "Given 1 it returns '2', and no numbers."),
-        (lambda x: (yield x), "Given 1 it returns a generator."),
+        (lambda x: [[1, 2], [3]], "Given 1 it returns lists of different lengths."),
+        (lambda x: (yield x), "Given 1 it returns a generator. Write return in place of yield."),
+        (later, "Given 1 it returns a coroutine. Write def in place of async def."),
         (2.0, "2 cannot be called; the exercise wants a function, without brackets."),
+        ("f", "'f' cannot be called; the exercise wants a function, without brackets."),
     ],
-    ids=["raises", "takes nothing", "returns nothing", "a text", "yields", "is called"],
+    ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_function_that_cannot_be_compared_hears_why(broken: Any, reason: str) -> None:
     assert str(DOUBLE.judge(broken)).startswith(reason)
+
+
+def test_what_a_function_prints_is_seen(capsys: pytest.CaptureFixture[str]) -> None:
+    reason = DOUBLE.judge(lambda x: print("looking at", x, flush=True))
+    assert capsys.readouterr().out == "looking at 1.0\n"
+    assert "prints and returns nothing" in str(reason)
+
+
+@pytest.mark.parametrize(("written", "number"), [(3, "3"), (None, "0")])
+def test_a_stream_says_how_much_was_written(
+    written: int | None, number: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.stdout, "write", lambda text: written)
+    assert DOUBLE.judge(lambda x: sys.stdout.write("abc")) == f"Given 1: {number} is off."
 
 
 def test_unknown_label_is_refused_and_the_nearest_named() -> None:

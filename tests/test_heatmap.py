@@ -17,7 +17,14 @@ from PIL import Image
 
 from simplellm import InputEmbedding, SimpleLLM, SimpleLLMConfig, plots, sinusoidal_encoding
 from simplellm import palette as colours
-from simplellm.heatmap import EncodingExplorer, Heatmap, SentenceExplorer, from_html, script
+from simplellm.heatmap import (
+    EncodingExplorer,
+    Heatmap,
+    Interactive,
+    SentenceExplorer,
+    from_html,
+    script,
+)
 from simplellm.live_heatmap import LiveHeatmap
 
 FINITE = st.floats(-1e6, 1e6, width=32)
@@ -42,6 +49,18 @@ def spoilt_layer() -> InputEmbedding:
     layer = InputEmbedding(259, 8, 12, 0.0)
     torch.nn.init.constant_(layer.token_embedding.embedding.weight, math.nan)
     return layer
+
+
+def assert_shown(heatmap, words, axis_names, limits):
+    """A still holds the values, the words above them, the names of its axes and its limits."""
+    with plots.still_style():
+        figure = heatmap.figure()
+    axes, bar = figure.axes
+    assert " ".join(text.get_text() for text in figure.texts) == words
+    assert (axes.get_ylabel(), axes.get_xlabel(), bar.get_ylabel()) == axis_names
+    assert np.array_equal(axes.images[0].get_array(), heatmap.values())
+    assert axes.images[0].get_clim() == limits
+    return axes
 
 
 ALL = [EncodingExplorer(d_model=8, positions=6), grid([[1.0, -2.0]]), sentence()]
@@ -72,6 +91,132 @@ def test_still_picture_carries_alt_text_with_the_key_numbers(heatmap):
     assert len(heatmap.facts()) == 3
 
 
+@pytest.fixture
+def unpainted(monkeypatch):
+    """Outputs without their picture, which takes longest."""
+    monkeypatch.setattr(Interactive, "picture", lambda heatmap: b"a picture")
+
+
+@pytest.mark.parametrize("heatmap", ALL, ids=lambda heatmap: heatmap.state["kind"])
+def test_page_holds_the_state_the_picture_and_its_words(heatmap, unpainted):
+    page = heatmap.html()
+    rebuilt = from_html(page)
+    assert type(rebuilt) is type(heatmap) and rebuilt.state == heatmap.state
+    assert f'<div class="simplellm-heatmap" id="heatmap-{heatmap.state["name"]}" ' in page
+    assert f"<figcaption>{' '.join(heatmap.facts())}</figcaption>" in page
+    assert f'alt="{heatmap.alt}" width="720" height="360">' in page
+    assert f'src="data:image/png;base64,{base64.b64encode(b"a picture").decode()}"' in page
+
+
+def test_notebook_is_offered_the_page_the_picture_and_the_words(unpainted):
+    bundle = ALL[0]._repr_mimebundle_()
+    assert bundle == {
+        "text/html": ALL[0].html(),
+        "image/png": base64.b64encode(b"a picture").decode() + "\n",
+        "text/plain": "EncodingExplorer 'explorer': The sinusoidal encoding of positions",
+    }
+
+
+def test_state_takes_no_more_room_than_it_needs(unpainted):
+    page = grid([[1.0]], title="√2", row_labels=["東京"]).html()
+    (state,) = re.findall('data-state="([^"]*)"', page)
+    assert "√2" in state and "東京" in state  # no six letters for one
+    assert " " not in state
+
+
+def test_state_of_an_explorer_is_what_the_browser_reads():
+    assert EncodingExplorer().state == {
+        "kind": "encoding",
+        "name": "explorer",
+        "title": "The sinusoidal encoding of positions",
+        "d_model": 64,
+        "positions": 128,
+        "base": 10_000,
+        "columns": "interleaved",
+        "row": 0,
+        "column": 0,
+        "pin": None,
+    }
+
+
+def test_state_of_a_grid_is_what_the_browser_reads():
+    values = np.array([[[1.0, 2.0, 3.0]]])
+    assert grid(values, unit="ms", column_labels=["abc"] * 3).state == {
+        "kind": "grid",
+        "name": "grid",
+        "title": "A title",
+        "shape": [1, 1, 3],
+        "dtype": "float32",
+        "values": base64.b64encode(values.astype("<f4").tobytes()).decode(),
+        "rows": {"name": "row"},
+        "columns_axis": {"name": "column", "labels": ["abc", "abc", "abc"]},
+        "frames": {"name": "frame"},
+        "value": {"name": "value", "unit": "ms", "low": 1.0, "high": 3.0, "diverging": False},
+        "row": 0,
+        "column": 0,
+        "frame": 0,
+        "pin": None,
+    }
+
+
+@pytest.mark.parametrize("scale", [False, True])
+def test_state_of_a_sentence_is_what_the_browser_reads(scale):
+    layer = InputEmbedding(259, 16, 24, 0.0, scale=scale)
+    tokens = layer.token_embedding.embedding.weight.detach().numpy()
+    positions = layer.pos_embedding.pe[0].numpy()
+    factor = 4 if scale else 1
+    high = float(np.abs(tokens).max() * factor + np.abs(positions).max())  # no sum lies beyond
+    ends = {"low": pytest.approx(-high), "high": pytest.approx(high), "diverging": True}
+    assert SentenceExplorer(layer, "ab").state == {
+        "kind": "sentence",
+        "name": "sentence",
+        "title": "Your sentence as the model receives it",
+        "text": "ab",
+        "tokens": base64.b64encode(tokens.astype("<f4").tobytes()).decode(),
+        "positions": base64.b64encode(positions.astype("<f4").tobytes()).decode(),
+        "d_model": 16,
+        "scale": factor,
+        "bos": 1,
+        "eos": 2,
+        "first_byte": 3,
+        "columns_axis": {"name": "column"},
+        "frames": {"name": "part", "labels": ["token", "position", "token + position"]},
+        "value": {"name": "value", "unit": "", **ends},
+        "row": 0,
+        "column": 0,
+        "frame": 2,
+    }
+
+
+def test_greatest_sides_and_last_places_are_taken():
+    assert EncodingExplorer(2048, 2048, row=2047, column=2047, pin=2047).state["row"] == 2047
+    layer = InputEmbedding(259, 2, 2048, 0.0)
+    assert SentenceExplorer(layer, "ab", row=3, column=1, frame=0).state["row"] == 3
+    assert sentence("x" * 50, row=11).state["row"] == 11  # as many as there are positions for
+
+
+def test_still_shows_what_the_explorer_says():
+    heatmap = EncodingExplorer(8, 6, title="Six positions")
+    assert_shown(heatmap, "Six positions", ("← position", "column →", "value"), (-1.0, 1.0))
+
+
+def test_still_shows_what_a_grid_says():
+    words = {"rows": "layer", "columns": "head", "value": "time", "unit": "ms", "frames": "run"}
+    names = {"row_labels": ["first", "last"], "column_labels": ["left", "middle", "right"]}
+    heatmap = grid(np.arange(12.0).reshape(2, 2, 3), frame=1, limits=(5, 15), **words, **names)
+    heard = "A title Shown: run 1, of 0 to 1."
+    axes = assert_shown(heatmap, heard, ("← layer", "head →", "time (ms)"), (5.0, 15.0))
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["first", "last"]
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["left", "middle", "right"]
+
+
+def test_still_shows_what_a_sentence_says():
+    heatmap = sentence("ab", title="Two bytes", frame=1)
+    heard = "Two bytes: 'ab' Shown: part position (2 of 3); the others: token · token + position."
+    ends = (heatmap.state["value"]["low"], heatmap.state["value"]["high"])
+    assert_shown(heatmap, heard, ("← position", "column →", "value"), ends)
+
+
 def test_still_picture_shows_the_values():
     # Two halves, minus and plus: the picture must be blue on the left and red on the right.
     heatmap = grid([[-1.0] * 4 + [1.0] * 4] * 4)
@@ -94,6 +239,36 @@ def test_script_stays_under_60_kilobytes():
 
 
 # ---- the numbers
+
+
+def test_explorer_says_its_size_its_wavelengths_and_how_many_turn():
+    assert EncodingExplorer(8, 100, 16.0, title="Four pairs").facts() == [
+        "100 positions by 8 columns, base 16.",
+        "Wavelengths run from 6.283 to 50 positions.",  # 2π and 16 ** (6 / 8) = 8 times as long
+        "4 of 4 pairs turn at least once within these positions.",
+    ]
+
+
+def test_grid_says_its_size_its_range_and_its_root_mean_square():
+    words = {"rows": "layer", "columns": "head", "frames": "run", "value": "time", "unit": "ms"}
+    assert grid([[3.0, -4.0]], **words).facts() == [
+        "1 × 2 (layer × head).",
+        "time: -4 to 3 ms.",
+        "Root mean square 3.54.",
+    ]
+    assert grid([[[3.0, -4.0]], [[math.nan, 0.0]]], **words).facts()[0] == (
+        "1 × 2 (layer × head) in 2 frames (run), 1 without a value."
+    )
+
+
+def test_sentence_says_its_size_and_the_sizes_of_its_parts():
+    heatmap = sentence("abc")
+    rms = [float(np.sqrt(np.mean(part * part))) for part in heatmap.parts()]
+    assert heatmap.facts() == [
+        "5 tokens, 8 columns.",
+        f"Root mean square of the token rows: {rms[0]:.3g}.",
+        f"Root mean square of the position rows: {rms[1]:.3g}.",
+    ]
 
 
 def test_explorer_holds_the_encoding_and_its_key_numbers():
@@ -258,6 +433,7 @@ def test_still_marks_the_ends_that_values_lie_beyond(limits, extend):
     with plots.still_style():
         bar = heatmap.figure().axes[1]
     assert bar._colorbar.extend == extend
+    assert bar.get_ylabel() == "value"  # without a unit no brackets
 
 
 def test_signed_values_get_a_scale_symmetric_around_zero():
@@ -267,6 +443,30 @@ def test_signed_values_get_a_scale_symmetric_around_zero():
     assert (value["low"], value["high"], value["diverging"]) == (-3.0, 3.0, True)
     value = grid([[-3.0, -1.0]]).state["value"]
     assert (value["low"], value["high"], value["diverging"]) == (-3.0, 3.0, True)
+
+
+@pytest.mark.parametrize(
+    "limits", [(0, 1), (0.5, 2), (-2, -1), (-1, 0), (-3, 3), (-1e150, 1e150)], ids=str
+)
+def test_limits_are_taken_as_they_are_given(limits):
+    value = grid([[0.5]], limits=limits).state["value"]
+    assert (value["low"], value["high"]) == limits
+
+
+@pytest.mark.parametrize(
+    ("values", "limits"),
+    [([0, 5], (0, 5)), ([0.5, 5], (0.5, 5)), ([0, 0], (0, 1)), ([0.5], (0.5, 1.5)), ([7], (7, 14))],
+    ids=str,
+)
+def test_magnitudes_run_from_least_to_greatest(values, limits):
+    value = grid([values]).state["value"]
+    assert (value["low"], value["high"]) == limits
+
+
+def test_as_many_values_as_a_page_shows_are_taken():
+    assert grid(np.zeros((2048, 1))).state["shape"] == [1, 2048, 1]
+    assert grid(np.zeros((1, 2048))).state["shape"] == [1, 1, 2048]
+    assert grid(np.zeros((1024, 1024), dtype=np.float32)).state["shape"] == [1, 1024, 1024]
 
 
 def test_magnitudes_get_a_sequential_scale():
@@ -328,7 +528,7 @@ def test_sentence_longer_than_the_layer_is_cut_before_its_end_mark():
         (lambda: grid([[1.0]], title=" "), ValueError, ["title", "empty"]),
         (lambda: grid([[1.0]], name=7), TypeError, ["name", "str", "7"]),
         (lambda: grid([[1.0]], unit=b"ms"), TypeError, ["unit", "b'ms'", "Decode"]),
-        (lambda: grid([[1.0]], row=0.5), TypeError, ["row", "int", "0.5"]),
+        (lambda: grid([[1.0]], row=0.5), TypeError, ["row", "int", "0.5", "type float"]),
         (lambda: grid([[1.0]], pin=True), TypeError, ["pin", "int", "True"]),
         (lambda: grid([[1.0]], column=-1), ValueError, ["column", "at least 0", "-1"]),
         (lambda: grid([[1.0]], limits=3), TypeError, ["limits", "(low, high)", "3"]),
@@ -350,7 +550,7 @@ def test_sentence_longer_than_the_layer_is_cut_before_its_end_mark():
         (
             lambda: SentenceExplorer(InputEmbedding(100, 8, 8, 0.0), "a"),
             ValueError,
-            ["vocabulary", "259", "100"],
+            ["layer", "vocabulary", "259", "100"],
         ),
         (
             lambda: SentenceExplorer(small_model(), "a"),
@@ -375,16 +575,29 @@ def test_sentence_longer_than_the_layer_is_cut_before_its_end_mark():
         (lambda: SentenceExplorer(spoilt_layer(), "a"), ValueError, ["layer", "NaN"]),
         (lambda: sentence(b"ab"), TypeError, ["text", "b'ab'", "Decode"]),
         (lambda: sentence("\ud800"), ValueError, ["text", "UTF-8"]),
+        (lambda: grid(np.zeros((3000, 3))), ValueError, ["values", "3000", "2048"]),
+        (lambda: grid([[-1e200, 1.0]]), ValueError, ["values", "-1e+200", "±1e+150"]),
+        (lambda: grid([[2e-150, 2.0000001e-150]]), ValueError, ["values", "closer", "multiply"]),
+        (lambda: grid([[1.0]], limits=(-1e200, -1)), ValueError, ["limits", "1e+150", "-1e+200"]),
+        (lambda: grid([[1.0]], limits=(1, 1 + 1e-160)), ValueError, ["limits", "low < high"]),
+        (lambda: EncodingExplorer(positions=1.5), TypeError, ["positions", "1.5"]),
+        (lambda: sentence("x" * 50, row=12), ValueError, ["row", "below 12", "got 12"]),
+        (lambda: sentence("ab", column=8), ValueError, ["column", "below 8", "got 8"]),
+        (lambda: sentence("ab", title=3), TypeError, ["title", "str", "3"]),
+        (lambda: EncodingExplorer(4096), ValueError, ["d_model", "2048", "4096"]),
+        (lambda: EncodingExplorer(column=64), ValueError, ["column", "below 64", "64"]),
+        (lambda: grid([[1.0]], column=1), ValueError, ["column", "below 1", "got 1"]),
         (lambda: sentence("ab", row=4), ValueError, ["row", "below 4", "got 4"]),
         (lambda: sentence("ab", frame=3), ValueError, ["frame", "below 3", "got 3"]),
         (lambda: LiveHeatmap(np.eye(2)), TypeError, ["heatmap", "ndarray", "Heatmap"]),
         (lambda: LiveHeatmap(ALL[0]).show("explorer"), TypeError, ["heatmap", "str"]),
-        (lambda: from_html("<p>nothing</p>"), ValueError, ["simplellm-heatmap"]),
+        (lambda: from_html("<p>nothing</p>"), ValueError, ["the", "simplellm-heatmap"]),
     ],
 )
 def test_bad_input_is_named_with_its_value_and_limit(make, error, words):
     with pytest.raises(error) as caught:
         make()
+    assert str(caught.value).split()[0] == words[0]
     for word in words:
         assert word in str(caught.value)
 
@@ -440,6 +653,17 @@ def test_browser_and_still_read_the_same_colours():
         assert " ".join(colours.colors(name)) in html
 
 
+def test_colours_are_those_of_light_pages_unless_dark_ones_are_asked_for(monkeypatch):
+    assert luminance(colours.colors("paper")[0]) > 0.8
+    assert luminance(colours.colors("paper", dark=True)[0]) < 0.1
+    dark = '[data-theme="dark"] { --ink: #%s; }\n'
+    sheet = ":root { --ink: #111111; }\n" + dark % "eeeeee" + ".a { --gap: #777777; }\n"
+    monkeypatch.setattr(colours, "stylesheet", lambda: sheet + dark % "ffffff")
+    assert (colours.colors("ink"), colours.colors("ink", dark=True)) == (["#111111"], ["#eeeeee"])
+    with pytest.raises(KeyError):
+        colours.colors("gap", dark=True)
+
+
 def test_unknown_colour_is_an_error():
     with pytest.raises(KeyError, match="--mauve"):
         colours.colors("mauve")
@@ -474,6 +698,30 @@ def test_live_heatmap_tells_python_where_the_reader_is():
     live.view = {**live.view, "row": 4}  # what the browser does
     live.show(EncodingExplorer(d_model=8, positions=6, row=1))
     assert heard == [4, 1]
+
+
+@pytest.mark.parametrize(
+    ("heatmap", "view"),
+    [
+        (
+            EncodingExplorer(8, 6, 50.0, "halves", row=2, column=5, pin=1),
+            {"d_model": 8, "positions": 6, "base": 50.0, "columns": "halves", "pin": 1},
+        ),
+        (grid(np.zeros((2, 3, 6)), row=2, column=5, frame=1), {"frame": 1, "pin": None}),
+        (sentence("ab", row=2, column=5, frame=0), {"frame": 0, "text": "ab"}),
+    ],
+    ids=["encoding", "grid", "sentence"],
+)
+def test_live_heatmap_knows_its_view_before_the_browser_reports_it(heatmap, view):
+    live = LiveHeatmap(ALL[0])
+    live.show(heatmap)
+    for one in (LiveHeatmap(heatmap), live):
+        assert one.view == {"row": 2, "column": 5, **view}
+        assert one.state == heatmap.state
+
+
+def test_live_heatmap_takes_the_options_of_a_widget():
+    assert LiveHeatmap(ALL[0], tooltip="Point at a number").tooltip == "Point at a number"
 
 
 def test_live_heatmap_has_a_short_name_without_an_address():

@@ -13,6 +13,7 @@ import io
 import random
 import warnings
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
@@ -22,6 +23,7 @@ import pytest
 import torch
 
 from simplellm.exercises import Array, Choice, Function, Number, check, exercises
+from simplellm.exercises._answers import described, one_line
 
 Answer = Callable[..., Any]
 Attack = Callable[[Answer, list[tuple[Any, ...]]], Answer]
@@ -293,7 +295,10 @@ def test_whatever_float_takes_is_a_number(answer: Any) -> None:
         ("81 %", "As a share that is 0.81"),
         ("0.81", "without quotes: 0.81"),
         ("0,81", "with a point and without quotes: 0.81"),
-        ((0, 81), "a decimal one is a point, 0.81"),
+        ((0, 81), "a decimal one is a point, 0.81."),
+        ((0, 181), "a decimal one is a point, 0.181."),
+        ((2, 99), "a decimal one is a point, 2.99."),
+        ((2, 100), "a decimal one is a point, 2.100; one that groups thousands is left out, 2100."),
         (90, "90 percent is 0.9. One only."),
         (50, "50 percent is 0.5. 0.5 is too small."),
         (-0.81, "The sign of -0.81 is wrong."),
@@ -309,8 +314,28 @@ def test_a_slip_hears_what_it_is(answer: Any, says: str) -> None:
     assert "too large" not in reason
 
 
+@pytest.mark.parametrize(
+    ("answer", "says"),
+    [
+        (1, "1 is too large."),
+        (1.5, "A share is at most 1; 1.5 percent is 0.015. 0.015 is too small."),
+        (100, "A share is at most 1; 100 percent is 1. 1 is too large."),
+        (101, "101 is too large."),
+    ],
+)
+def test_what_may_be_a_percentage_is_judged_as_one(answer: float, says: str) -> None:
+    assert SHARE.judge(answer) == says
+
+
 def test_a_number_of_its_own_above_one_is_no_percentage() -> None:
     assert Number(label="ex-a", answer=2.0, right="Two.").judge(50) == "50 is too large."
+
+
+def test_a_percentage_of_what_is_no_share_hears_the_unit() -> None:
+    assert Number(label="ex-a", answer=2.0, unit="rows", right="Two.").judge("3 %") == (
+        "'3 %' is not a number; the exercise wants a number (rows). "
+        "Write it without the sign and the quotes, in the unit that is asked for."
+    )
 
 
 def test_a_count_may_come_with_the_rounding_of_a_float() -> None:
@@ -319,11 +344,54 @@ def test_a_count_may_come_with_the_rounding_of_a_float() -> None:
     assert count.judge(3.01) == "3.01 is not whole; the exercise wants a whole number (rows)."
 
 
-def test_shares_in_a_row_may_not_be_percentages() -> None:
-    shares = Array(label="ex-a", answer=[0.25, 0.75], within=0.01, share=True, right="Kept.")
-    assert "percentages, and right as such" in str(shares.judge([25, 75]))
-    assert "look like percentages" in str(shares.judge([30, 75]))
-    assert shares.judge([0.75, 0.25]) == "The right numbers, in another order."
+@pytest.mark.parametrize(
+    ("answer", "says"),
+    [
+        ([25, 75], "Those are percentages, and right as such. Divide by 100: shares are wanted."),
+        ([1.5, 75], "Those look like percentages. The exercise wants shares, numbers from 0 to 1."),
+        ([1, 1], "2 of 2 numbers are off, the first at index 0: 1."),
+        ([0.25, 1.75], "1 of 2 numbers is off, at index 1: 1.75."),
+        ([0.75, 0.25], "The right numbers, in another order."),
+        ([-0.25, -0.75], "The right numbers, with the other sign."),
+        ([[0.25, 0.75]], "The shape is (1, 2) and should be (2,)."),
+    ],
+)
+def test_shares_in_a_row_may_not_be_percentages(answer: Any, says: str) -> None:
+    assert Array(label="ex-a", answer=[0.25, 0.75], share=True, right="Kept.").judge(answer) == says
+
+
+def test_small_shares_are_known_as_percentages_from_one_on() -> None:
+    small = Array(label="ex-a", answer=[0.001, 0.015], share=True, right="Kept.")
+    assert "percentages, and right as such" in str(small.judge([0.1, 1.5]))
+    assert "percentages" not in str(replace(small, answer=[0.01, 0.0]).judge([1.0, 0.0]))
+
+
+def test_how_far_off_a_number_may_be_does_not_grow_with_it() -> None:
+    two = Array(label="ex-a", answer=[1000.0, 1.0], within=1e-3, right="Kept.")
+    assert two.judge([1000.01, 1.0]) == "1 of 2 numbers is off, at index 0: 1000.01."
+    assert two.judge([1000.01, 5]) == "2 of 2 numbers are off, the first at index 0: 1000.01."
+    assert two.judge([1000.0009, 5]) == "1 of 2 numbers is off, at index 1: 5."
+    assert two.judge([1000.0009, 1.0009]) is None
+
+
+def test_where_no_number_is_right_none_is_wanted() -> None:
+    gap = Function(
+        label="ex-a",
+        reference=lambda x: [float("nan"), x],
+        inputs=lambda: [(1.0,)],
+        right="Kept.",
+    )
+    assert gap.judge(lambda x: (np.nan, x)) is None
+    assert gap.judge(lambda x: (np.nan, 2.0)) == "Given 1: 1 of 2 numbers is off, at index 1: 2."
+
+
+def test_rows_and_columns_may_be_exchanged_or_all_out_of_order() -> None:
+    table = Array(label="ex-a", answer=[[1, 2], [3, 4]], right="Kept.")
+    assert table.judge([[4, 2], [3, 1]]) == "The right numbers, in another order."
+    assert table.judge([[1, 2], [3, 5]]) == "1 of 4 numbers is off, at index (1, 1): 5."
+    wide = Array(label="ex-a", answer=[[1, 2]], right="Kept.")
+    assert wide.judge([[1], [2]]) == "The right numbers, with rows and columns exchanged."
+    assert wide.judge([[1], [3]]) == "The shape is (2, 1) and should be (1, 2)."
 
 
 def test_two_answers_are_not_pythons_own_error(capsys: pytest.CaptureFixture[str]) -> None:
@@ -397,3 +465,51 @@ def test_chunks_that_are_no_chunks_are_seen() -> None:
 def test_a_check_that_returns_its_verdict_hears_how_a_check_says_no(label: str) -> None:
     assert "a check says no by a failing assert" in str(FUNCTIONS[label].judge(lambda make: False))
     assert str(FUNCTIONS[label].judge("my_check")).startswith("'my_check' cannot be called; the")
+
+
+# ---- how an answer is named ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("value", "named"),
+    [
+        ([1.0, 2], "[1, 2]"),
+        ((1.0,), "(1,)"),
+        ((1, (2.5, None)), "(1, (2.5, None))"),
+        ([0] * 20, f"[{', '.join(['0'] * 20)}]"),
+        ([0] * 21, "a list of 21"),
+        ((1e-5,) * 10, "a tuple of 10"),
+        (torch.arange(3), "[0, 1, 2]"),
+        (np.array(2.0), "2"),
+        (torch.zeros(3, 20), "a tensor of shape (3, 20)"),
+        (np.zeros(21), "an array of shape (21,)"),
+        (torch.zeros(2, device="meta"), "a tensor of shape (2,)"),
+        (True, "True"),
+        (2j, "2j"),
+        ("two\n  words", "'two\\n words'"),
+        ("x" * 58, f"'{'x' * 58}'"),
+        ("x" * 59, f"'{'x' * 58}…"),
+        (10**15 - 1, "999999999999999"),
+        (-(10**15), "a number of more than 15 digits"),
+        (1e15, "1e+15"),
+        (1 / 3, "0.333333"),
+        (-float("inf"), "-inf"),
+        (Fraction(1, 2), "0.5"),
+        (lambda: 0, "a lambda"),
+        (len, "the function len"),
+        (leave, "the function leave"),
+        (Decimal, "the class Decimal"),
+        ({}, "a dict"),
+        (object(), "an object"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_value_is_named_in_a_few_words(value: Any, named: str) -> None:
+    assert described(value) == named
+
+
+def test_a_text_from_elsewhere_becomes_one_line_before_a_full_stop() -> None:
+    assert one_line(" MAX:\n  reached.. ") == "MAX: reached"
+    assert one_line("MAX:") == "MAX"
+    assert one_line("x" * 120) == "x" * 120
+    assert one_line("x" * 121) == "x" * 119 + "…"

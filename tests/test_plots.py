@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import functools
+import io
 import itertools
 import json
 import math
 from pathlib import Path
 
+import matplotlib
 import numpy as np
 import pytest
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.text import Text
+from PIL import Image
 
 from simplellm import plots
 from simplellm.heatmap import Heatmap, from_html
 from simplellm.model import POSITIONS
+from simplellm.palette import colors
 
 CHAPTERS = Path(__file__).resolve().parents[1] / "chapters"
 
@@ -39,6 +44,131 @@ def test_a_curve_is_the_mean_with_its_interval_around_it() -> None:
         assert there.min() == pytest.approx(low) and there.max() == pytest.approx(high)
 
 
+def test_the_interval_of_a_curve_is_a_pale_band_of_its_colour_without_an_edge() -> None:
+    axes = Figure().subplots()
+    plots.curve(axes, [1, 2], [5, 6], [1, 1], "rope")
+    (line,), (band,) = axes.lines, axes.collections
+    assert to_hex(band.get_facecolor()[0]) == to_hex(line.get_color()) == plots.FIRST
+    assert 0 < band.get_alpha() < 0.3 and band.get_linewidth() == 0
+    assert line.get_marker() == "^" and 1 < line.get_linewidth() < line.get_markersize() < 5
+
+
+def test_figures_of_pyplot_get_the_look_of_the_book() -> None:
+    with matplotlib.rc_context():
+        plots.use_style()
+        axes = Figure().subplots()
+        axes.set_title("A finding")
+        axes.plot([1, 2])
+        assert axes.get_title(loc="left") == "A finding" and not axes.spines.top.get_visible()
+        assert axes.lines[0].get_color() == plots.FIRST
+
+
+@pytest.mark.parametrize("diverging", [True, False])
+def test_scale_runs_through_the_colours_of_the_book_with_one_in_the_middle(diverging) -> None:
+    stops = colors("diverging" if diverging else "sequential")
+    scale = plots.colormap(diverging)
+    assert [to_hex(scale(end)) for end in (0.0, 1.0)] == [stops[0], stops[-1]]
+    assert scale.N % 2 == 1
+    if diverging:
+        assert to_hex(scale(0.5)) == stops[len(stops) // 2]
+
+
+def drawn_cells(values, limits) -> tuple:
+    figure = Figure()
+    axes = figure.subplots()
+    plots.cells(axes, np.array(values), "row", "column", "value", limits)
+    return axes, axes.images[0], figure.axes[1]
+
+
+def test_cells_are_drawn_one_by_one_between_named_axes() -> None:
+    axes, picture, bar = drawn_cells([[1.0, 2.0, 3.0]], (0.5, 4.0))
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("column →", "← row")
+    assert bar.get_ylabel() == "value" and picture.get_clim() == bar.get_ylim() == (0.5, 4.0)
+    beside, between = bar.get_position(), bar.get_position().x0 - axes.get_position().x1
+    assert 0 < between < 0.03 and beside.width < 0.06
+    assert picture.get_interpolation() == "nearest" and axes.get_aspect() == "auto"
+    assert not any(spine.get_visible() for spine in axes.spines.values())
+    assert picture.get_cmap() == plots.colormap(False) and axes.patch.get_hatch() is None
+
+
+@pytest.mark.parametrize(
+    ("limits", "diverging"), [((-1, 1), True), ((0, 1), False), ((-1, 0), False)]
+)
+def test_scale_of_cells_diverges_only_around_zero(limits, diverging) -> None:
+    _, picture, _ = drawn_cells([[0.5]], limits)
+    assert picture.get_cmap() == plots.colormap(diverging)
+
+
+def test_cell_without_a_value_is_hatched_and_the_bar_says_so() -> None:
+    axes, _, bar = drawn_cells([[1.0, np.nan, 3.0]], (1.0, 3.0))
+    assert bar.get_ylabel() == "value · hatched: no value" and axes.patch.get_hatch() == "////"
+    assert to_hex(axes.patch.get_facecolor()) == "#ffffff"
+    assert to_hex(axes.patch.get_edgecolor()) == plots.MUTED
+
+
+@pytest.mark.parametrize(
+    ("values", "extend"),
+    [
+        ([0.0 - 1 / 600, 1 + 1 / 600], "neither"),
+        ([0.0 - 1 / 500, 1 + 1 / 600], "min"),
+        ([0.0 - 1 / 600, 1 + 1 / 500], "max"),
+        ([0.0 - 1 / 500, 1 + 1 / 500], "both"),
+    ],
+)
+def test_bar_ends_in_a_point_where_a_value_lies_half_a_colour_beyond(values, extend) -> None:
+    for start in (0.0, 2.0):
+        _, _, bar = drawn_cells([[start + value for value in values]], (start, start + 1.0))
+        assert bar._colorbar.extend == extend
+
+
+def test_a_figure_becomes_a_small_picture_in_its_own_colours() -> None:
+    with plots.still_style():
+        figure = hard_heatmap((1, 2)).figure()
+        png = plots.to_png(figure)
+        assert plots.to_png(figure) == png
+    picture = Image.open(io.BytesIO(png))
+    assert (picture.format, picture.size, picture.mode) == ("PNG", plots.STILL_PIXELS, "P")
+    assert 64 < len(picture.getcolors()) <= 128
+    low, high = (picture.convert("RGB").getpixel((x, 150)) for x in (150, 400))
+    for seen, meant in ((low, colors("sequential")[0]), (high, colors("sequential")[-1])):
+        assert np.abs(np.array(seen) - [int(meant[i : i + 2], 16) for i in (1, 3, 5)]).max() < 8
+
+
+def test_title_and_note_begin_at_the_left_edge_in_their_inks() -> None:
+    with plots.still_style():
+        figure = hard_heatmap((3, 1, 2), frames="case").figure()
+    (title, note), (width, height) = figure.texts, plots.STILL_PIXELS
+    for text, ink, size in ((title, plots.INK, 11), (note, plots.MUTED, 8.5)):
+        assert text.get_position()[0] == 8 / width and text.get_verticalalignment() == "top"
+        assert (text.get_color(), text.get_fontsize()) == (ink, size)
+    assert title.get_position()[1] == 1 - 6 / height
+    assert 11 < (title.get_position()[1] - note.get_position()[1]) * height < 22
+
+
+@pytest.mark.parametrize(
+    ("text", "most", "lines"),
+    [
+        ("one two three", 2, ["one two", "three"]),
+        ("one two three four five six", 2, ["one two", "three…"]),
+        ("one two three four five six", 3, ["one two", "three", "four fi…"]),
+        ("one two three", 1, ["one t…"]),
+        ("one incomprehensible", 1, ["one in…"]),
+        ("incomprehensible", 3, ["incom…"]),
+        ("", 3, []),
+    ],
+)
+def test_text_wraps_into_lines_and_is_cut_where_there_are_too_many(text, most, lines) -> None:
+    wrapped = plots._wrapped(text, 60, 10, most)
+    assert wrapped == lines
+    assert all(plots._text_width(line, 10) <= 60 for line in wrapped)
+
+
+def test_width_of_a_text_grows_with_its_size_and_a_dollar_is_a_letter() -> None:
+    (line,) = plots._wrapped("one two three", 60, 20, 1)
+    assert plots._text_width(line, 10) < 60 / 1.5 < plots._text_width(line, 20) <= 60
+    assert plots._text_width("$5 to $6", 10) > plots._text_width("5 to 6", 10)
+
+
 def test_a_style_that_is_given_wins_over_the_schemes() -> None:
     axes = Figure().subplots()
     plots.curve(axes, [1, 2], [1.0, 1.0], [0.0, 0.0], "learned", linestyle=":", color="black")
@@ -52,6 +182,8 @@ def test_a_style_that_is_given_wins_over_the_schemes() -> None:
         ([str(p) for p in range(100, 109)], ["100", "102", "104", "106", "108"]),
         ([str(p) for p in range(-3, 4)], ["-3", "-2", "-1", "0", "1", "2", "3"]),
         ([str(16 * p) for p in range(16)], ["0", "48", "96", "144", "192", "240"]),
+        ([str(p) for p in range(30)], ["0", "5", "10", "15", "20", "25"]),
+        (["7"], ["7"]),
         (list("abcdefghijkl"), ["a", "c", "e", "g", "i", "k"]),
     ],
     ids=lambda words: words[0],
@@ -60,6 +192,16 @@ def test_where_few_labels_have_room_the_round_ones_are_written(
     labels: list[str], written: list[str]
 ) -> None:
     assert [labels[i] for i in plots.ticks(labels, 7)] == written
+
+
+def test_the_still_of_a_lab_is_the_drawn_figure() -> None:
+    shown = (np.array([[1.0, 2.0]]), "A title", "row", "column", "value", (1.0, 2.0))
+    names = {"row_labels": ["only"], "column_labels": ["left", "right"], "note": "A note."}
+    for options in ({}, names):
+        with plots.still_style():
+            drawn_again = plots.to_png(plots.still_figure(*shown, **options))
+        assert plots.still(*shown, **options) == drawn_again
+    assert plots.still(*shown) != drawn_again
 
 
 # ---- stills: no word runs out of the picture or over another

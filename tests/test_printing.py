@@ -131,6 +131,13 @@ def test_output_that_has_all_characters_gets_the_text_as_it_is(
     assert printing.printable("tokens × √d ☕") == "tokens × √d ☕"
 
 
+def test_output_that_names_no_encoding_gets_the_text_as_it_is(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sys, "stdout", object())
+    assert printing.printable("tokens × √d ☕") == "tokens × √d ☕"
+
+
 def test_importing_the_package_leaves_standard_output_alone() -> None:
     code = "import sys; b = sys.stdout.encoding, sys.stdout.errors; import simplellm.silent_bugs\n"
     code += "print(b == (sys.stdout.encoding, sys.stdout.errors), b)"
@@ -139,3 +146,30 @@ def test_importing_the_package_leaves_standard_output_alone() -> None:
         [sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True
     )
     assert done.stdout == "True ('cp1252', 'strict')\n", done.stderr
+
+
+def test_class_that_prints_anywhere_keeps_its_words_and_their_docstring(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    @printing.prints_anywhere
+    class Root:
+        def __repr__(self) -> str:
+            """The root of two."""
+            return "√2"
+
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO(), encoding="utf-8"))
+    assert repr(Root()) == "√2" and Root.__repr__.__doc__ == "The root of two."
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO(), encoding="ascii"))
+    assert repr(Root()) == "sqrt 2"
+
+
+def test_command_can_print_anything_and_leaves_what_is_no_stream_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    arrived = io.BytesIO()
+    stream = io.TextIOWrapper(arrived, encoding="ascii", write_through=True)
+    monkeypatch.setattr(sys, "stdout", object())  # as in a notebook: nothing to configure
+    monkeypatch.setattr(sys, "stderr", stream)
+    printing.print_anywhere()
+    print("√2", file=sys.stderr)
+    assert arrived.getvalue().split() == [b"sqrt", b"2"]
