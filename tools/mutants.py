@@ -91,32 +91,67 @@ type_check_command = ["python", "-m", "mypy", "simplellm", "--output", "json",
   "--disable-error-code", "unused-ignore", "--cache-dir", {cache}]
 """
 
-# Stands at the end of the copy's tests/conftest.py. What most tests load on first use is loaded
-# before the fork. A mutant meets the quickest tests first, and last those that share a fixture.
-ORDER = """
+# mutmut starts pytest anew for every mutant, which takes longer than most of them live. Here the
+# tests are collected once, and what most of them load on first use is loaded once, before the fork.
+# A mutant meets the quickest tests first, and those last that share a fixture, which may be slow.
+# The tests without a mutant run once and not twice: while mutmut notes which function they call.
+RUN = """
+import sys
+from _pytest.config import _prepareconfig
+from _pytest.main import Session
+from mutmut.__main__ import cli
+from mutmut.runners.harness import PytestRunner, change_cwd
+from mutmut.state import state
+from mutmut.workers.isolation import ForkServerRunner
 
-class _QuickestFirst:
-    @pytest.hookimpl(trylast=True)
-    def pytest_collection_modifyitems(self, items):
-        from mutmut.state import state
-
-        if "torch" in sys.modules:
-            sys.modules["torch"].ones(1, device="meta").add(1)
-
-        def place(item):
-            shared = any(
-                fixture.baseid and fixture.scope in ("module", "session")
-                for fixtures in item._fixtureinfo.name2fixturedefs.values()
-                for fixture in fixtures
-            )
-            took = state().duration_by_test.get(item.nodeid, 0)
-            return shared, item.path.name if shared else "", took
-
-        items.sort(key=place)
+sessions, failures = [], []
+start_pytest = PytestRunner.run_tests
 
 
-def pytest_configure(config):
-    config.pluginmanager.register(_QuickestFirst())
+class Notes:
+    def pytest_runtest_logreport(self, report):
+        if report.failed:
+            failures.append(report.nodeid)
+
+
+def place(item):
+    shared = any(
+        fixture.baseid and fixture.scope in ("module", "session")
+        for fixtures in item._fixtureinfo.name2fixturedefs.values()
+        for fixture in fixtures
+    )
+    took = state().duration_by_test.get(item.nodeid, 0)
+    return shared, item.path.name if shared else "", took
+
+
+def warm_up(self):
+    words = [*self._pytest_add_cli_args_test_selection, *self._pytest_add_cli_args]
+    with change_cwd("mutants"):
+        config = _prepareconfig(["--rootdir=.", "--tb=native", "-q", "-s", *words], [Notes()])
+        config._do_configure()
+        session = Session.from_config(config)
+        config.hook.pytest_sessionstart(session=session)
+        session.perform_collect()
+    if "torch" in sys.modules:
+        sys.modules["torch"].ones(1, device="meta").add(1)
+    sessions.append(session)
+
+
+def run_tests(self, *, mutant_name, tests):
+    if not sessions:
+        return start_pytest(self, mutant_name=mutant_name, tests=tests)
+    with change_cwd("mutants"):
+        items = sorted((i for i in sessions[0].items if i.nodeid in tests), key=place)
+        for item, following in zip(items, [*items[1:], None]):
+            item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
+            if failures:
+                return 1
+    return 0 if items else 5
+
+
+PytestRunner.warm_up, PytestRunner.run_tests = warm_up, run_tests
+ForkServerRunner.run_clean_tests = lambda self, tests: 0
+cli()
 """
 
 # What mutmut's exit codes say (its own table has a line for each signal and platform).
@@ -189,9 +224,8 @@ def prepare(tree: Path, modules: list[Path], typed: bool) -> None:
     )
     if typed:
         text += TYPE_CHECK.format(cache=json.dumps(str(cache)))
-    for name, end in (("pyproject.toml", text), ("tests/conftest.py", ORDER)):
-        with (tree / name).open("a", encoding="utf-8") as file:
-            file.write(end)
+    with (tree / "pyproject.toml").open("a", encoding="utf-8") as file:
+        file.write(text)
 
 
 def measure(modules: list[Path], names: list[str]) -> dict[Path, dict[str, Any]]:
@@ -209,7 +243,7 @@ def measure(modules: list[Path], names: list[str]) -> dict[Path, dict[str, Any]]
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         }
         done = subprocess.run(
-            [sys.executable, "-m", "mutmut", "run", *names],
+            [sys.executable, "-c", RUN, "run", *names],
             cwd=tree,
             env=environment,
             stdin=subprocess.DEVNULL,
