@@ -142,6 +142,11 @@ def test_sentence_says_what_the_code_does_at_the_threshold(rule: Rule, offset: f
         assert (rule.outcome(number) is Outcome.TRUE) == judged_by_its_sentence(rule, "", number)
 
 
+def test_sentence_of_a_number_without_a_unit_ends_with_the_number() -> None:
+    assert Above(0.9).sentence() == "True where the number is above 0.9."
+    assert Between(1000.0, 2000.5).sentence() == "True where the number is from 1,000 to 2,000.5."
+
+
 # ---- verdicts
 
 

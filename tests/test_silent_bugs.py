@@ -408,6 +408,91 @@ def test_verdicts_do_not_depend_on_the_company_or_the_order() -> None:
             assert report.catches[promise.name] == alone.catches[promise.name]
 
 
+def made_up_report() -> Report:
+    """Six checks: three good ones, one with two false alarms, one that crashes, an idle one."""
+
+    def variant(name: str) -> Variant:
+        return Variant(name, MUTANTS["clamped"].build, "wrong", hint=f"see {name}")
+
+    return Report(
+        checks=("one", "two", "three", "alarms", "crashes", "idle"),
+        mutants={name: variant(name) for name in ("by all", "by two", "by none")},
+        correct={name: variant(name) for name in ("right", "right too")},
+        catches={
+            "one": {"by all": "no", "by two": "no"},
+            "two": {"by all": "no", "by two": "no"},
+            "three": {"by all": "no"},
+            "alarms": {"by none": "no"},
+            "crashes": {"by none": "no"},
+            "idle": {},
+        },
+        false_alarms={
+            **{name: {} for name in ("one", "two", "three", "crashes", "idle")},
+            "alarms": {"right": "off by 1", "right too": "off by 2"},
+        },
+        crashes={
+            **{name: {} for name in ("one", "two", "alarms", "idle")},
+            "three": {"by two": "KeyError: 'x'"},
+            "crashes": {"right": "ValueError: oh"},
+        },
+    )
+
+
+def test_report_prints_who_catches_what_and_why_the_rest_does_not_count() -> None:
+    expected = """
+mutant   caught by
+by all   one, two and 1 more
+by two   one, two
+by none  — alive
+
+Where to look:
+  by none: see by none
+
+False alarm, so its catches do not count:
+  alarms on 'right' and 1 more: off by 1
+
+Crashed, which is no catch (a check says no by a failing assert):
+  three on 'by two': KeyError: 'x'
+  crashes on 'right': ValueError: oh
+
+2 of 3 mutants caught, 1 alive; 2 false alarms; 2 checks crashed
+"""
+    assert repr(made_up_report()) == expected.strip("\n")
+
+
+def test_matrix_says_which_trusted_check_catches_which_mutant() -> None:
+    found = made_up_report().matrix()
+    assert found.dtype == bool
+    assert found.tolist() == [
+        [True, True, True, False, False, False],
+        [True, True, False, False, False, False],
+        [False] * 6,
+    ]
+    nothing = grade(shapes_only, mutants={}, correct={})
+    assert nothing.matrix().shape == (0, 1) and nothing.matrix().dtype == bool
+    assert repr(nothing) == "mutant  caught by\n\n0 of 0 mutants caught, 0 alive; 0 false alarms"
+
+
+def test_what_a_check_says_and_what_stops_it_are_kept_in_its_words() -> None:
+    right = {"right": CORRECT["textbook"]}
+
+    def silent(make: Maker) -> None:
+        raise AssertionError
+
+    def stops(make: Maker) -> None:
+        raise KeyError("x")
+
+    def does_not_apply(make: Maker) -> None:
+        raise NotApplicableError("nothing to say")
+
+    report = grade([silent, stops, does_not_apply, shapes_only], mutants=right, correct={})
+    assert report.catches["silent"] == {"right": "an assertion failed"}
+    assert report.crashes["stops"] == {"right": "KeyError: 'x'"}
+    assert report.catches["does_not_apply"] == report.crashes["does_not_apply"] == {}
+    assert report.summary == "1 of 1 mutants caught, 0 alive; 0 false alarms; 1 check crashed"
+    assert grade(silent, mutants={}, correct=right).summary.endswith("; 1 false alarm")
+
+
 def test_grading_uses_its_own_random_numbers() -> None:
     seen.clear()
     state = torch.get_rng_state()
@@ -417,9 +502,9 @@ def test_grading_uses_its_own_random_numbers() -> None:
 
 
 def test_two_checks_of_one_name_are_told_apart() -> None:
-    report = grade([lambda make: None, lambda make: None])
-    assert report.checks == ("<lambda>", "<lambda> (2)")
-    assert report.matrix().shape == (len(MUTANTS), 2)
+    report = grade([lambda make: None] * 3)
+    assert report.checks == ("<lambda>", "<lambda> (2)", "<lambda> (3)")
+    assert report.matrix().shape == (len(MUTANTS), 3)
 
 
 def test_what_is_no_function_is_refused_with_a_way_out() -> None:

@@ -96,6 +96,7 @@ type_check_command = ["python", "-m", "mypy", "simplellm", "--output", "json",
 # A mutant meets the quickest tests first, and those last that share a fixture, which may be slow.
 # The tests without a mutant run once and not twice: while mutmut notes which function they call.
 RUN = """
+import gc
 import sys
 from _pytest.config import _prepareconfig
 from _pytest.main import Session
@@ -135,6 +136,8 @@ def warm_up(self):
     if "torch" in sys.modules:
         sys.modules["torch"].ones(1, device="meta").add(1)
     sessions.append(session)
+    gc.collect()
+    gc.freeze()  # a collection in a child would copy all that it looks at
 
 
 def run_tests(self, *, mutant_name, tests):
