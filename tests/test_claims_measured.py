@@ -84,7 +84,7 @@ CLOSED = (
 
 @pytest.mark.parametrize(("key", "condition", "expected"), CLOSED)
 def test_measured_number_agrees_with_a_closed_form(key, condition: str, expected: float) -> None:
-    rough = {"special-zero": 0.2, "balance": 0.03, "column-alone": 2e-3}.get(key, 1e-4)
+    rough = {"special-zero": 0.2, "balance": 0.03, "column-alone": 2e-3}.get(key, 1e-7)
     found = BY_KEY[key].measure()[condition]
     assert found == pytest.approx(expected, rel=rough, abs=1e-9)
 
