@@ -180,6 +180,14 @@ def test_one_seed_settles_nothing() -> None:
     assert find("a", 5.0, Above(0.0)).outcome is Outcome.TRUE  # no seed: no chance in it
 
 
+def test_more_confidence_is_a_wider_interval_and_may_leave_a_claim_open() -> None:
+    claim = replace(CLAIMS[0], measure=lambda: {"a": np.array([1.0, 2.0, 3.0])}, rule=Above(1.0))
+    (narrow,), (wide,) = judge(claim, 0.5).findings, judge(claim).findings
+    assert narrow.half_width < 1 < wide.half_width
+    assert (narrow.outcome, wide.outcome) == (Outcome.TRUE, Outcome.OPEN)
+    assert all(isinstance(value, float) for value in find("whole", 5, Above(0.0)).values)
+
+
 def made_up(**conditions: float) -> Judged:
     return judge(replace(CLAIMS[0], measure=lambda: conditions, rule=Above(0.0)))
 
