@@ -114,6 +114,52 @@ def test_a_base_is_fitted_whatever_it_is() -> None:
         assert found.frequencies == "paper"
 
 
+@pytest.mark.parametrize(("length", "width"), [(8, 16), (64, 4)])
+def test_few_rows_and_narrow_ones_are_enough(length: int, width: int) -> None:
+    assert fit(rows_of(length, width)) == Convention()
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        rows_of(7, 16),
+        rows_of(64, 2),
+        rows_of(64, 16)[:, :15],
+        rows_of(64, 16).index_fill(1, torch.tensor(3), float("nan")),
+        rows_of(64, 16).index_fill(1, torch.tensor(3), float("inf")),
+        rows_of(64, 16).index_fill(0, torch.tensor(9), 0.0),  # one row amiss
+        rows_of(64, 16, first=-1),
+        1e-9 * rows_of(64, 16),
+        -rows_of(64, 16),
+        rows_of(64, 16).flip(0),
+        rows_of(64, 16) + 0.012 * torch.ones(64, 16),
+        1.1 * rows_of(64, 16)[:, :8].repeat(1, 2),
+    ],
+    ids=lambda rows: f"{tuple(rows.shape)}",
+)
+def test_rows_amiss_or_too_few_follow_no_convention(rows: Tensor) -> None:
+    assert fit(rows) is None
+
+
+def test_numbers_of_a_convention_are_rounded_where_float32_cannot_tell() -> None:
+    for base, said in ((10_004.0, 10_000.0), (9_996.0, 10_000.0), (10_020.0, 10_020.0)):
+        found = fit(rows_of(64, 16, base=base))
+        assert found is not None and found.base == pytest.approx(said, rel=3e-4)
+        assert (found.base == said) == (said == 10_000.0)
+    for factor, said in ((1.0005, 1.0), (0.9995, 1.0), (1.002, 1.002), (0.998, 0.998)):
+        found = fit(factor * rows_of(64, 16))
+        assert found is not None and found.amplitude == pytest.approx(said, rel=1e-6)
+    noisy = fit(rows_of(64, 16) + 0.001 * torch.ones(64, 16))
+    assert noisy is not None and noisy.base == 10_000.0
+
+
+def test_rows_of_two_widths_must_agree_but_for_their_size() -> None:
+    rows, wider = rows_of(64, 16), rows_of(64, 32)
+    assert fit(rows, wider) == fit(rows, 0.5 * wider) == fit(rows, 3 * wider) == Convention()
+    for other in (rows_of(64, 32, base=9_000.0), -wider, wider.roll(1, 1), 1.05 * wider + 0.03):
+        assert fit(rows, other) is None
+
+
 class Adds(nn.Module):
     def __init__(self, d_model: int, longest: int = 5000, forget: float = 0.1) -> None:
         super().__init__()
