@@ -82,6 +82,82 @@ def test_no_verdict_of_the_reference_checks_hangs_on_the_seed(reference: Report,
                 assert verdict == (key not in reference.catches[name]), (name, key)
 
 
+# Promise, mutant, and how far it must be off: 4 is √16 and 6 is √36, the widths that are asked.
+DEVIATIONS = (
+    ("own sentence", "batch axis", "largest difference a neighbour makes: 2"),
+    ("distinct", "restarting blocks", f"of 512 positions share their row with another: {512:.2g}"),
+    ("formula", "scale on position", f"largest difference from the formula: {4 - 1}"),
+    ("formula", "sum thrown away", "largest difference from the formula: 1"),
+    (
+        "token scale",
+        "scale missing",
+        f"token rows are {1 / 6:.2g} times as long as they say; largest error: {1 - 1 / 6:.2g}",
+    ),
+    ("gradient", "scale missing", f"share of the gradient amiss: {1 - 1 / 4}"),
+    ("gradient", "detached", "share of the gradient amiss: 1"),
+    ("training", "padding position", "of 24 learned rows have not moved: 1"),
+    ("training", "unregistered", "of 24 learned rows have not moved: 24"),
+    ("moves", "unregistered", "something stays behind when the layer is moved: inf"),
+    ("chunks", "start ignored", "largest difference between chunks and whole: 2"),
+    ("after the last", "empty slice", "past the end (2, 1) ids give shape (2, 0, 16): inf"),
+    (
+        "after the last",
+        "clamped",
+        "past the end a learned table answers with rows it does not have: inf",
+    ),
+    ("low precision", "table left behind", "a layer in bfloat16 returns float32: inf"),
+    ("low precision", "scale on position", "largest difference from the formula: 3"),
+)
+
+
+@pytest.mark.parametrize(("promise", "mutant", "words"), DEVIATIONS)
+def test_a_promise_says_what_it_measured_and_how_much(promise, mutant: str, words: str) -> None:
+    torch.manual_seed(0)
+    with pytest.raises(AssertionError) as refusal:
+        PROMISES[promise](MUTANTS[mutant].make)
+    assert str(refusal.value) == f"{promise}: {words}"
+
+
+@pytest.mark.parametrize(
+    ("promise", "words"),
+    [
+        ("shapes", "outputs of another shape or dtype"),
+        ("training", "largest change of a computed row"),
+        ("checkpoint", "largest difference after loading"),
+        ("moves", "outputs on the old device"),
+        ("after the last", "largest difference from a longer table"),
+        ("dropout", f"share of zeros {0.25:.2g} in place of {0.25:.2g}; off by"),
+        ("steady", "largest difference when asked again"),
+        ("no sharing", "largest change of a layer nobody trained"),
+        ("token scale", "token rows are 1 times as long as they say; largest error"),
+    ],
+)
+def test_a_promise_that_is_kept_says_what_was_compared(promise: str, words: str) -> None:
+    torch.manual_seed(0)
+    measured = {**PROMISES, "shapes": SHAPES}[promise].measure(CORRECT["textbook"].make)
+    assert measured.what == words
+
+
+def test_shapes_count_every_size_and_mode_that_comes_out_wrong() -> None:
+    class Short(nn.Module):
+        """Right alone, and for one word; a column is missing, the dtype or the numbers are off."""
+
+        def __init__(self, vocab_size: int, d_model: int, length: int, dropout: float) -> None:
+            super().__init__()
+            self.d_model, self.length = d_model, length
+
+        def forward(self, ids: Tensor, *, start: int = 0) -> Tensor:
+            out = torch.zeros(*ids.shape, self.d_model)
+            if ids.shape[1] == self.length:
+                return out[..., 1:]
+            if ids.shape[1] == 5 and self.training:
+                return out.double()
+            return out / 0 if ids.shape == (7, 3) else out
+
+    # Two widths; the whole length twice, the dtype in training alone, not a number twice.
+    assert SHAPES.measure(Maker(Short)).deviation == 2 * (2 + 1 + 2)
+
+
 # ---- the mutants
 
 
