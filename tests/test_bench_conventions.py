@@ -132,6 +132,7 @@ def test_few_rows_and_narrow_ones_are_enough(length: int, width: int) -> None:
         1e-9 * rows_of(64, 16),
         -rows_of(64, 16),
         rows_of(64, 16).flip(0),
+        rows_of(64, 16).index_fill(1, torch.tensor(2), 0.0).index_fill(1, torch.tensor(3), 1.0),
         rows_of(64, 16) + 0.012 * torch.ones(64, 16),
         1.1 * rows_of(64, 16)[:, :8].repeat(1, 2),
     ],
@@ -205,6 +206,16 @@ def test_rows_alone_get_the_hint_that_adds_them() -> None:
     assert first.kept == ()
     hint = repr(first).partition("call=")[2].partition("\n")[0]
     assert bench(Rows, call=eval(hint)).says == Convention(scale=False)
+
+
+def test_a_broken_promise_is_said_with_its_size() -> None:
+    held_to = Convention(scale=False, cosines_first=True)
+    found = bench(Adds, longest=600, forget=0.0, says=held_to).findings["formula"]
+    assert found.verdict == "broken" and found.measured is not None
+    # From a cosine to the sine of the same angle it is √2 at most.
+    assert found.why == f"largest difference from the formula: {2**0.5:.2g}"
+    kept = bench(Adds, longest=600, forget=0.0).findings
+    assert kept["steady"].why == "exactly" and kept["shapes"].why == "exactly"
 
 
 def test_build_takes_a_module_on_vectors() -> None:
@@ -366,22 +377,28 @@ def test_reasons_name_the_argument_that_may_be_it_and_the_way_out() -> None:
             d_model: int,
             flag: bool = True,
             one: int = 1,
+            two: int = 2,
+            zero: float = 0.0,
             word: str = "a",
             longest: int = 5000,
             forget: float = 0.1,
         ):
             super().__init__(d_model, longest, forget)
 
-    random = "it is random in training though dropout = 0 was asked (forget?); set it with build="
+    random = "it is random in training though dropout = 0 was asked (zero, forget?); "
+    random += "set it with build="
     report = bench(Switches)
     whys = {name: finding.why for name, finding in report.findings.items()}
     assert whys["after the last"] == (
-        "the length asked for does not reach it (longest?); pass it on with build="
+        "the length asked for does not reach it (two, longest?); pass it on with build="
     )
-    assert whys["dropout"] == "no argument is known for its dropout (forget?); set it with build="
+    assert whys["dropout"] == (
+        "no argument is known for its dropout (zero, forget?); set it with build="
+    )
     assert whys["gradient"] == whys["training"] == random
     assert report.notes == (
-        "left at their defaults: flag, one, word, longest, forget; pass them by name, or build=",
+        "left at their defaults: flag, one, two, zero, word, longest, forget; pass them by name, "
+        "or build=",
     )
     short = bench(Switches, build=lambda v, d, n, p: Adds(d, 100, 0.1)).findings
     for name in ("distinct", "formula", "low precision"):
