@@ -212,6 +212,12 @@ REFUSALS = (
         "out.",
     ),
     (
+        {"layer_class": Factorised, "vocab_size": 40},
+        ValueError,
+        "vocab_size = 40: the bench builds Factorised in several sizes and sets vocab_size itself. "
+        "Leave it out.",
+    ),
+    (
         {"layer_class": lambda d_model: d_model},
         TypeError,
         "<lambda> returns a int, not a module. Wrap it in an nn.Module whose forward adds it to "
