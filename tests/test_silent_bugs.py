@@ -65,6 +65,13 @@ def test_reference_checks_raise_no_false_alarm(reference: Report) -> None:
     assert reference.trusted == tuple(PROMISES)
 
 
+def test_dropout_is_told_by_the_entries_that_are_neither_kept_nor_dropped(
+    reference: Report,
+) -> None:
+    words = reference.catches["dropout"]["dropout twice"]
+    assert words.startswith("dropout: largest distance from 0 and from x / (1 − p): ")
+
+
 def test_every_reference_check_is_there_for_a_mutant(reference: Report) -> None:
     assert reference.matrix().any(axis=0).all()
 
