@@ -16,9 +16,12 @@ def test_arguments_by_position_alone_are_given_by_position() -> None:
     class Positional(Adds):
         def __init__(self, d_model: int, max_len: int, shade: float = 0.5, /, *, loud: bool = True):
             super().__init__(d_model, max_len)
-            assert loud is False and shade == 0.25
+            assert loud is False and shade == expected
 
-    report = bench(Positional, loud=False, shade=0.25)
+    expected = 0.5
+    assert bench(Positional, loud=False).says == PLAIN
+    expected = 0.25
+    report = bench(Positional, loud=False, shade=expected)
     assert report.says == PLAIN
     assert report.broken == report.not_judged == report.crashed == () == report.notes
 
@@ -126,6 +129,135 @@ def test_what_is_no_class_is_refused_with_the_way_out() -> None:
         with pytest.raises(TypeError, match=f"{name} = 3 must be a"):
             bench(Adds, **{name: 3})
     assert bench(functools.partial(Adds, max_len=600)).says == PLAIN
+
+
+class Coloured(Adds):
+    def __init__(self, d_model: int, colour: str, config: int = 0, max_len: int = 600) -> None:
+        super().__init__(d_model // (config != 1), max_len)
+
+
+class TwoMore(Adds):
+    def __init__(self, d_model: int, colour: str, shade: int, max_len: int = 600) -> None:
+        super().__init__(d_model, max_len)
+
+
+class Configured(Adds):
+    def __init__(self, colour: str, cfg: int) -> None:
+        super().__init__(16)
+
+
+def fails(*sizes: object) -> nn.Module:
+    raise KeyError("x")
+
+
+BUILD = "build=lambda vocab_size, d_model, max_seq_len, dropout: "
+REFUSALS = (
+    (
+        {"layer_class": Coloured},
+        TypeError,
+        "Coloured needs the argument 'colour', which is not one of the names known for a size. "
+        f"Pass it to bench by name, or say how to build one: {BUILD}Coloured(colour=…)",
+    ),
+    (
+        {"layer_class": TwoMore},
+        TypeError,
+        "TwoMore needs the arguments 'colour' and 'shade', none of which is a name known for a "
+        "size. Pass them to bench by name, or say how to build one: "
+        f"{BUILD}TwoMore(colour=…, shade=…)",
+    ),
+    (
+        {"layer_class": Configured},
+        TypeError,
+        "Configured needs the arguments 'colour' and 'cfg', none of which is a name known for a "
+        "size. A config holds sizes, and the bench needs several: "
+        f"{BUILD}Configured(colour=…, cfg=…)",
+    ),
+    (
+        {"layer_class": Coloured, "colour": "", "config": 1},
+        ValueError,
+        "Coloured raises ZeroDivisionError: integer division or modulo by zero. Pass other "
+        f"arguments by name, or say how to build one: {BUILD}Coloured(…)",
+    ),
+    (
+        {"layer_class": Adds, "build": fails},
+        ValueError,
+        "build raises KeyError: 'x'. It must take vocab_size, d_model, max_seq_len, dropout = "
+        "(97, 16, 64, 0.0).",
+    ),
+    (
+        {"layer_class": Adds, "build": lambda d: Adds(d)},
+        TypeError,
+        "build raises TypeError: <lambda>() takes 1 positional argument but 4 were given. It must "
+        "take vocab_size, d_model, max_seq_len, dropout = (97, 16, 64, 0.0).",
+    ),
+    (
+        {"layer_class": Adds, "build": fails, "colour": 1, "shade": 2},
+        TypeError,
+        "colour, shade: with build= nothing else reaches the constructor. Write it into build.",
+    ),
+    (
+        {"layer_class": Adds, "max_len": True},
+        TypeError,
+        "max_len = True is no size: it must be a whole number. Leave it out.",
+    ),
+    (
+        {"layer_class": Adds, "max_len": 0},
+        ValueError,
+        "max_len = 0 is no size: it must be at least 1. Leave it out.",
+    ),
+    (
+        {"layer_class": Adds, "d_model": 32},
+        ValueError,
+        "d_model = 32: the bench builds Adds in several sizes and sets d_model itself. Leave it "
+        "out.",
+    ),
+    (
+        {"layer_class": Factorised, "vocab_size": 40},
+        ValueError,
+        "vocab_size = 40: the bench builds Factorised in several sizes and sets vocab_size itself. "
+        "Leave it out.",
+    ),
+    (
+        {"layer_class": lambda d_model: d_model},
+        TypeError,
+        "<lambda> returns a int, not a module. Wrap it in an nn.Module whose forward adds it to "
+        "its input.",
+    ),
+    (
+        {"layer_class": Adds(16)},
+        TypeError,
+        "bench builds layers of several sizes: give it the class Adds, not one layer, or say how "
+        f"to build one: {BUILD}…",
+    ),
+    ({"layer_class": "Adds"}, TypeError, "bench wants a class, got a str."),
+    (
+        {"layer_class": Adds, "call": 3},
+        TypeError,
+        "call = 3 must be a function, or be left out.",
+    ),
+    (
+        {"layer_class": Adds, "says": "halves"},
+        TypeError,
+        "says = 'halves' must be a Convention, or be left out.",
+    ),
+)
+
+
+@pytest.mark.parametrize(("given", "kind", "words"), REFUSALS)
+def test_what_is_refused_is_named_with_its_value_and_the_way_out(given, kind, words: str) -> None:
+    with pytest.raises(kind) as refusal:
+        bench(**given)
+    assert str(refusal.value) == words
+
+
+def test_sizes_that_only_a_class_can_judge_are_left_to_it() -> None:
+    class Optional(Adds):
+        def __init__(self, d_model: int, max_len: object) -> None:
+            super().__init__(d_model, 600)
+            assert max_len is None
+
+    assert bench(Optional, max_len=None).says == PLAIN
+    assert bench(Adds, max_len=1).crashed == ("shapes",)  # the least that is a size
 
 
 # ---- where the end is

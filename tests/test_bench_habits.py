@@ -31,6 +31,16 @@ def test_a_learned_number_is_said_where_it_multiplies_the_rows(on: str) -> None:
     assert report.broken == ()
 
 
+def test_a_number_that_is_not_trained_is_no_learned_one() -> None:
+    class Frozen(OneNumber):
+        def __init__(self, d_model: int, max_len: int) -> None:
+            super().__init__(d_model, max_len, on="rows")
+            self.number.requires_grad_(False)
+
+    report = bench(Frozen)
+    assert report.says == PLAIN and report.broken == ()
+
+
 @pytest.mark.parametrize("kind", ["two rows more", "a gain for each column", "frequencies"])
 def test_rows_that_are_learned_in_another_way_are_no_computed_rows_that_move(kind: str) -> None:
     class Learned(nn.Module):
@@ -56,6 +66,20 @@ def test_rows_that_are_learned_in_another_way_are_no_computed_rows_that_move(kin
     assert report.says == Convention(positions="learned", scale=False)
     assert report.broken == report.crashed == ()
     assert report.not_judged == (() if kind == "two rows more" else ("training",))
+
+
+def test_one_number_that_bends_the_rows_is_none_that_stretches_them() -> None:
+    class Paced(nn.Module):
+        def __init__(self, d_model: int) -> None:
+            super().__init__()
+            self.pace = nn.Parameter(torch.tensor(0.37))
+            self.rates = 10_000.0 ** -(torch.arange(0, d_model, 2) / d_model)
+
+        def forward(self, x: Tensor) -> Tensor:
+            turned = torch.arange(x.shape[1])[:, None] * self.pace * self.rates
+            return x + torch.cat([turned.sin(), turned.cos()], 1)
+
+    assert bench(Paced).says == Convention(positions="learned", scale=False)
 
 
 # ---- habits

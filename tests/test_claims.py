@@ -142,6 +142,11 @@ def test_sentence_says_what_the_code_does_at_the_threshold(rule: Rule, offset: f
         assert (rule.outcome(number) is Outcome.TRUE) == judged_by_its_sentence(rule, "", number)
 
 
+def test_sentence_of_a_number_without_a_unit_ends_with_the_number() -> None:
+    assert Above(0.9).sentence() == "True where the number is above 0.9."
+    assert Between(1000.0, 2000.5).sentence() == "True where the number is from 1,000 to 2,000.5."
+
+
 # ---- verdicts
 
 
@@ -173,6 +178,14 @@ def test_seeds_are_judged_by_their_interval(values: list[float], confidence: flo
 def test_one_seed_settles_nothing() -> None:
     assert find("a", np.array([5.0]), Above(0.0)).outcome is Outcome.OPEN
     assert find("a", 5.0, Above(0.0)).outcome is Outcome.TRUE  # no seed: no chance in it
+
+
+def test_more_confidence_is_a_wider_interval_and_may_leave_a_claim_open() -> None:
+    claim = replace(CLAIMS[0], measure=lambda: {"a": np.array([1.0, 2.0, 3.0])}, rule=Above(1.0))
+    (narrow,), (wide,) = judge(claim, 0.5).findings, judge(claim).findings
+    assert narrow.half_width < 1 < wide.half_width
+    assert (narrow.outcome, wide.outcome) == (Outcome.TRUE, Outcome.OPEN)
+    assert all(isinstance(value, float) for value in find("whole", 5, Above(0.0)).values)
 
 
 def made_up(**conditions: float) -> Judged:
@@ -279,10 +292,13 @@ def test_link_leads_to_a_section_that_is_there(claim: Claim) -> None:
     assert (ROOT / "chapters" / path).is_file()
     assert not claim.section or claim.section in headings(claim.chapter)
     assert unquote(place) == claim.section.replace(" ", "-")  # as JupyterLab names a heading
+    assert link(replace(claim, section="")) == path
 
 
 def test_unknown_chapter_is_refused_by_name() -> None:
-    with pytest.raises(ValueError, match=r"got '13_none' in the claim 'balance'"):
+    with pytest.raises(
+        ValueError, match=r"of 01\w+, 02\w+, .*, got '13_none' in the claim 'balance'"
+    ):
         replace(next(c for c in CLAIMS if c.key == "balance"), chapter="13_none")
 
 
@@ -358,14 +374,49 @@ def test_interval_is_shown_around_its_mean(values: list[float]) -> None:
     assert abs(float(half) - found.half_width) <= max(5.1e-4, 0.06 * found.half_width)
 
 
+NUMBERS_SHOWN = (
+    ((0.38, 0.4, 0.39), 0.39123, 0.0248, "0.391 ± 0.025"),
+    ((1.0, 2.0), -0.39123, 0.248, "−0.39 ± 0.25"),
+    ((1.0, 2.0), -0.0, 0.1, "0.00 ± 0.10"),
+    ((1.0, 2.0), 12.34, 1.04, "12.3 ± 1.0"),
+    ((1.0, 2.0), 1234.6, 10.4, "1235 ± 10"),
+    ((1.0, 2.0), -0.00001, 0.0001, "−0.000 ± 0.000"),
+    ((1.0, 2.0), 0.5, 1e-6, "0.500 ± 0.000"),
+    ((1.0, 2.0), 0.5, 9e-7, "0.5 ± 0"),
+    ((1.0, 2.0), 0.5, math.nan, "0.5 ± none"),
+    ((0.5,), 0.5, 0.0, "0.5"),
+    ((0.5,), -1234.5, math.nan, "−1,234"),
+)
+
+
+@pytest.mark.parametrize(("values", "mean", "half", "text"), NUMBERS_SHOWN)
+def test_digits_that_an_interval_makes_meaningless_are_left_out(values, mean, half, text) -> None:
+    found = Finding("a", values, mean, half, Outcome.OPEN)
+    assert found.number() == text
+    assert found.number("nats") == f"{text} nats"
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [
+        *((0.0, "0"), (-0.0, "0"), (1e-6, "1e-06"), (9e-7, "below 1e-6"), (-9e-7, "−below 1e-6")),
+        *((999.4, "999"), (1000.0, "1,000"), (-47117.3, "−47,117"), (1.0, "1"), (math.nan, "none")),
+    ],
+)
+def test_number_is_shown_without_noise(number: float, text: str) -> None:
+    assert shown(number) == text
+
+
 # ---- strip and table
 
 
 class Page(HTMLParser):
-    """What stands in the HTML: ids, links, and the text of each row by its id."""
+    """What stands in the HTML: elements, texts, ids, links, and the text of each row by its id."""
 
     def __init__(self, source: str) -> None:
         super().__init__()
+        self.elements: list[tuple[str, dict[str, str]]] = []
+        self.texts: list[str] = []
         self.ids: list[str] = []
         self.links: list[str] = []
         self.rows: dict[str, str] = {}
@@ -377,6 +428,7 @@ class Page(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         values = dict(attrs)
         self._open.append(tag)
+        self.elements.append((tag, {name: str(value or "") for name, value in attrs}))
         if values.get("id"):
             self.ids.append(str(values["id"]))
         if values.get("href"):
@@ -388,6 +440,8 @@ class Page(HTMLParser):
         assert self._open.pop() == tag
 
     def handle_data(self, data: str) -> None:
+        if self._open[-1:] not in (["style"], ["script"]):
+            self.texts.append(data)
         if self._row and "tr" in self._open:
             self.rows[self._row] = self.rows.get(self._row, "") + data
 
@@ -406,6 +460,122 @@ def test_table_holds_every_claim_with_its_number_rule_and_verdict() -> None:
         assert claim.rule.sentence(claim.unit) in text
         assert str(judged.verdict) in text and judged.under in text
         assert all(f"{f.condition} {f.number(claim.unit)}" in text for f in judged.findings)
+
+
+WHOLE = Judged(
+    Claim(
+        key="whole",
+        text="A `sentence`.",
+        made="by `some` or `body`",
+        number="a number",
+        unit="nats",
+        measure=dict,
+        rule=Above(0.0),
+        scale="small",
+        chapter="01_from_text_to_vectors",
+        section="PAD, BOS and EOS",
+        instead="Another one.",
+        elsewhere="Alike.",
+    ),
+    (
+        find("here", 1.5, Above(0.0)),
+        find("there", -2.0, Above(0.0)),
+        find("nowhere", math.nan, Above(0.0)),
+    ),
+    Verdict.HOLDS_IF,
+)
+BARE = Judged(
+    replace(WHOLE.claim, unit="", section="", instead="", elsewhere=""),
+    WHOLE.findings[:1],
+    Verdict.HOLDS,
+)
+CAPTION = """A number after ± is half a 95 % interval over five seeds; a number without one has no
+chance in it. ✓ true, ✗ not true, ? open: what the rule says under each condition. The scale is that
+of the measurement.""".replace("\n", " ")
+
+
+def test_row_is_read_out_in_the_order_of_its_columns() -> None:
+    page = Page(ClaimsTable([WHOLE, BARE]).html())
+    assert page.texts == [
+        *(CAPTION, *ClaimsTable.columns),
+        *("A ", "sentence", ".", "Say instead:", " Another one."),
+        *("by ", "some", " or ", "body", "a number"),
+        *("✓", "true: ", "here ", "1.5 nats", "✗", "not true: ", "there ", "−2 nats"),
+        *("?", "open: ", "nowhere ", "none nats", "Scale: small."),
+        *("Measured by others:", " Alike.", "◐", " ", "holds if", "here"),
+        *("True where the number is above 0 nats.", "1 From text to vectors: PAD, BOS and EOS"),
+        *("A ", "sentence", ".", "by ", "some", " or ", "body", "a number"),
+        *("✓", "true: ", "here ", "1.5"),
+        *("Scale: small.", "✓", " ", "holds", "True where the number is above 0."),
+        "1 From text to vectors",
+    ]
+    tags = [tag for tag, _ in page.elements]
+    assert tags.count("code") == 6 and tags.count("p") == 8 + 5  # nothing empty in the second
+    agreed = Judged(replace(WHOLE.claim), WHOLE.findings[:1], Verdict.HOLDS)
+    assert "Add:" in Page(ClaimsTable([agreed]).html()).texts
+
+
+def test_strip_is_read_out_chapter_by_chapter_what_holds_first() -> None:
+    label = "A `sentence`. "
+    other = replace(BARE, claim=replace(BARE.claim, chapter="02_why_order_matters"))
+    assert Page(ClaimsStrip([WHOLE, BARE, other]).html()).texts == [
+        *("The verdicts", "✓", " holds: 2", "◐", " holds if: 1"),
+        *("✗", " does not hold: 0", "?", " not settled here: 0", "1 From text to vectors"),
+        *("✓", f"{label}Holds.", "◐", f"{label}Holds if: here."),
+        *("2 Why order matters", "✓", f"{label}Holds."),
+    ]
+    assert repr(ClaimsStrip([BARE], title="One")) == (
+        "One. holds: 1, holds if: 0, does not hold: 0, not settled here: 0."
+    )
+    assert repr(ClaimsTable([WHOLE, BARE])) == (
+        "◐ A `sentence`. – holds if: here. a number: here 1.5 nats; there −2 nats; nowhere none "
+        "nats.\n✓ A `sentence`. – holds. a number: here 1.5."
+    )
+
+
+def test_stylesheet_and_script_find_what_they_ask_for() -> None:
+    elements = Page(ClaimsStrip(JUDGED).html() + ClaimsTable([*JUDGED, WHOLE]).html()).elements
+    classes = {name for _, values in elements for name in values.get("class", "").split()}
+    styled = set(re.findall(r"\.([a-z][\w-]*)", re.sub(r"(?s)/\*.*?\*/", "", stylesheet())))
+    not_here = {"controls", "count"}  # the script makes them
+    not_here |= {"bd-content", "cell_output", "text_html", "vscode-dark", "vscode-high-contrast"}
+    assert styled - not_here <= classes
+    roots = [values for _, values in elements if values.get("class") == "simplellm-claims"]
+    assert [(r["data-kind"], r["id"]) for r in roots] == [
+        ("strip", "claims-strip"),
+        ("table", "claims"),
+    ]
+    rows = [values for tag, values in elements if tag == "tr" and "id" in values]
+    said = [(str(j.verdict), CHAPTERS[j.claim.chapter]) for j in [*JUDGED, WHOLE]]
+    assert [(r["data-verdict"], r["data-chapter"]) for r in rows] == said
+    heads = [values for tag, values in elements if tag == "th" and values["scope"] == "col"]
+    sortable = ["data-sortable" in values for values in heads]
+    assert sortable == [name in ClaimsTable.sortable for name in ClaimsTable.columns]
+
+
+def test_table_is_one_to_a_screen_reader_even_where_it_is_shown_as_cards() -> None:
+    elements = Page(ClaimsTable([WHOLE]).html()).elements
+    roles = [(tag, values["role"]) for tag, values in elements if "role" in values]
+    assert roles == [
+        *(("table", "table"), ("thead", "rowgroup"), ("tr", "row")),
+        *[("th", "columnheader")] * 5,
+        *(("tbody", "rowgroup"), ("tr", "row"), ("th", "rowheader")),
+        *[("td", "cell")] * 4,
+    ]
+    labels = [values["data-label"] for _, values in elements if "data-label" in values]
+    assert labels == list(ClaimsTable.columns)
+    assert [values["scope"] for tag, values in elements if tag == "th"] == [*["col"] * 5, "row"]
+
+
+def test_signs_are_for_the_eye_and_have_their_words_beside_them() -> None:
+    for element in (STRIP, TABLE):
+        for tag, values in Page(element.html()).elements:
+            kind = values.get("class", "").split()[:1]
+            if tag == "span" and kind in (["sign"], ["outcome"]):
+                assert values["aria-hidden"] == "true"
+    links = [v for tag, v in Page(ClaimsStrip([WHOLE]).html()).elements if tag == "a"]
+    assert [v["title"] for v in links] == ["A `sentence`. Holds if: here."]
+    assert set(TABLE._repr_mimebundle_()) == {"text/html", "text/plain"}
 
 
 def test_strip_leads_to_every_row_of_the_table() -> None:

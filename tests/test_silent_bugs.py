@@ -65,6 +65,13 @@ def test_reference_checks_raise_no_false_alarm(reference: Report) -> None:
     assert reference.trusted == tuple(PROMISES)
 
 
+def test_dropout_is_told_by_the_entries_that_are_neither_kept_nor_dropped(
+    reference: Report,
+) -> None:
+    words = reference.catches["dropout"]["dropout twice"]
+    assert words.startswith("dropout: largest distance from 0 and from x / (1 − p): ")
+
+
 def test_every_reference_check_is_there_for_a_mutant(reference: Report) -> None:
     assert reference.matrix().any(axis=0).all()
 
@@ -80,6 +87,82 @@ def test_no_verdict_of_the_reference_checks_hangs_on_the_seed(reference: Report,
                 except NotApplicableError:
                     verdict = True
                 assert verdict == (key not in reference.catches[name]), (name, key)
+
+
+# Promise, mutant, and how far it must be off: 4 is √16 and 6 is √36, the widths that are asked.
+DEVIATIONS = (
+    ("own sentence", "batch axis", "largest difference a neighbour makes: 2"),
+    ("distinct", "restarting blocks", f"of 512 positions share their row with another: {512:.2g}"),
+    ("formula", "scale on position", f"largest difference from the formula: {4 - 1}"),
+    ("formula", "sum thrown away", "largest difference from the formula: 1"),
+    (
+        "token scale",
+        "scale missing",
+        f"token rows are {1 / 6:.2g} times as long as they say; largest error: {1 - 1 / 6:.2g}",
+    ),
+    ("gradient", "scale missing", f"share of the gradient amiss: {1 - 1 / 4}"),
+    ("gradient", "detached", "share of the gradient amiss: 1"),
+    ("training", "padding position", "of 24 learned rows have not moved: 1"),
+    ("training", "unregistered", "of 24 learned rows have not moved: 24"),
+    ("moves", "unregistered", "something stays behind when the layer is moved: inf"),
+    ("chunks", "start ignored", "largest difference between chunks and whole: 2"),
+    ("after the last", "empty slice", "past the end (2, 1) ids give shape (2, 0, 16): inf"),
+    (
+        "after the last",
+        "clamped",
+        "past the end a learned table answers with rows it does not have: inf",
+    ),
+    ("low precision", "table left behind", "a layer in bfloat16 returns float32: inf"),
+    ("low precision", "scale on position", "largest difference from the formula: 3"),
+)
+
+
+@pytest.mark.parametrize(("promise", "mutant", "words"), DEVIATIONS)
+def test_a_promise_says_what_it_measured_and_how_much(promise, mutant: str, words: str) -> None:
+    torch.manual_seed(0)
+    with pytest.raises(AssertionError) as refusal:
+        PROMISES[promise](MUTANTS[mutant].make)
+    assert str(refusal.value) == f"{promise}: {words}"
+
+
+@pytest.mark.parametrize(
+    ("promise", "words"),
+    [
+        ("shapes", "outputs of another shape or dtype"),
+        ("training", "largest change of a computed row"),
+        ("checkpoint", "largest difference after loading"),
+        ("moves", "outputs on the old device"),
+        ("after the last", "largest difference from a longer table"),
+        ("dropout", f"share of zeros {0.25:.2g} in place of {0.25:.2g}; off by"),
+        ("steady", "largest difference when asked again"),
+        ("no sharing", "largest change of a layer nobody trained"),
+        ("token scale", "token rows are 1 times as long as they say; largest error"),
+    ],
+)
+def test_a_promise_that_is_kept_says_what_was_compared(promise: str, words: str) -> None:
+    torch.manual_seed(0)
+    measured = {**PROMISES, "shapes": SHAPES}[promise].measure(CORRECT["textbook"].make)
+    assert measured.what == words
+
+
+def test_shapes_count_every_size_and_mode_that_comes_out_wrong() -> None:
+    class Short(nn.Module):
+        """Right alone, and for one word; a column is missing, the dtype or the numbers are off."""
+
+        def __init__(self, vocab_size: int, d_model: int, length: int, dropout: float) -> None:
+            super().__init__()
+            self.d_model, self.length = d_model, length
+
+        def forward(self, ids: Tensor, *, start: int = 0) -> Tensor:
+            out = torch.zeros(*ids.shape, self.d_model)
+            if ids.shape[1] == self.length:
+                return out[..., 1:]
+            if ids.shape[1] == 5 and self.training:
+                return out.double()
+            return out / 0 if ids.shape == (7, 3) else out
+
+    # Two widths; the whole length twice, the dtype in training alone, not a number twice.
+    assert SHAPES.measure(Maker(Short)).deviation == 2 * (2 + 1 + 2)
 
 
 # ---- the mutants
@@ -408,6 +491,91 @@ def test_verdicts_do_not_depend_on_the_company_or_the_order() -> None:
             assert report.catches[promise.name] == alone.catches[promise.name]
 
 
+def made_up_report() -> Report:
+    """Six checks: three good ones, one with two false alarms, one that crashes, an idle one."""
+
+    def variant(name: str) -> Variant:
+        return Variant(name, MUTANTS["clamped"].build, "wrong", hint=f"see {name}")
+
+    return Report(
+        checks=("one", "two", "three", "alarms", "crashes", "idle"),
+        mutants={name: variant(name) for name in ("by all", "by two", "by none")},
+        correct={name: variant(name) for name in ("right", "right too")},
+        catches={
+            "one": {"by all": "no", "by two": "no"},
+            "two": {"by all": "no", "by two": "no"},
+            "three": {"by all": "no"},
+            "alarms": {"by none": "no"},
+            "crashes": {"by none": "no"},
+            "idle": {},
+        },
+        false_alarms={
+            **{name: {} for name in ("one", "two", "three", "crashes", "idle")},
+            "alarms": {"right": "off by 1", "right too": "off by 2"},
+        },
+        crashes={
+            **{name: {} for name in ("one", "two", "alarms", "idle")},
+            "three": {"by two": "KeyError: 'x'"},
+            "crashes": {"right": "ValueError: oh"},
+        },
+    )
+
+
+def test_report_prints_who_catches_what_and_why_the_rest_does_not_count() -> None:
+    expected = """
+mutant   caught by
+by all   one, two and 1 more
+by two   one, two
+by none  — alive
+
+Where to look:
+  by none: see by none
+
+False alarm, so its catches do not count:
+  alarms on 'right' and 1 more: off by 1
+
+Crashed, which is no catch (a check says no by a failing assert):
+  three on 'by two': KeyError: 'x'
+  crashes on 'right': ValueError: oh
+
+2 of 3 mutants caught, 1 alive; 2 false alarms; 2 checks crashed
+"""
+    assert repr(made_up_report()) == expected.strip("\n")
+
+
+def test_matrix_says_which_trusted_check_catches_which_mutant() -> None:
+    found = made_up_report().matrix()
+    assert found.dtype == bool
+    assert found.tolist() == [
+        [True, True, True, False, False, False],
+        [True, True, False, False, False, False],
+        [False] * 6,
+    ]
+    nothing = grade(shapes_only, mutants={}, correct={})
+    assert nothing.matrix().shape == (0, 1) and nothing.matrix().dtype == bool
+    assert repr(nothing) == "mutant  caught by\n\n0 of 0 mutants caught, 0 alive; 0 false alarms"
+
+
+def test_what_a_check_says_and_what_stops_it_are_kept_in_its_words() -> None:
+    right = {"right": CORRECT["textbook"]}
+
+    def silent(make: Maker) -> None:
+        raise AssertionError
+
+    def stops(make: Maker) -> None:
+        raise KeyError("x")
+
+    def does_not_apply(make: Maker) -> None:
+        raise NotApplicableError("nothing to say")
+
+    report = grade([silent, stops, does_not_apply, shapes_only], mutants=right, correct={})
+    assert report.catches["silent"] == {"right": "an assertion failed"}
+    assert report.crashes["stops"] == {"right": "KeyError: 'x'"}
+    assert report.catches["does_not_apply"] == report.crashes["does_not_apply"] == {}
+    assert report.summary == "1 of 1 mutants caught, 0 alive; 0 false alarms; 1 check crashed"
+    assert grade(silent, mutants={}, correct=right).summary.endswith("; 1 false alarm")
+
+
 def test_grading_uses_its_own_random_numbers() -> None:
     seen.clear()
     state = torch.get_rng_state()
@@ -417,9 +585,9 @@ def test_grading_uses_its_own_random_numbers() -> None:
 
 
 def test_two_checks_of_one_name_are_told_apart() -> None:
-    report = grade([lambda make: None, lambda make: None])
-    assert report.checks == ("<lambda>", "<lambda> (2)")
-    assert report.matrix().shape == (len(MUTANTS), 2)
+    report = grade([lambda make: None] * 3)
+    assert report.checks == ("<lambda>", "<lambda> (2)", "<lambda> (3)")
+    assert report.matrix().shape == (len(MUTANTS), 3)
 
 
 def test_what_is_no_function_is_refused_with_a_way_out() -> None:
