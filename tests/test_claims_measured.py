@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from simplellm.claims import CLAIMS, Claim, Outcome, find, layer, scaling, trained
 from simplellm.claims import claim as claim_module
 from simplellm.claims.table import MARKS, link
-from tools.common import ROOT
+from tools.machine.common import ROOT
 
 BY_KEY = {claim.key: claim for claim in CLAIMS}
 

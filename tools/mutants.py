@@ -51,7 +51,7 @@ JUDGES = (
 TOPICS: dict[str, tuple[list[str], list[str]]] = {
     "layer": (
         ["checks", "tables", "*_embedding", "positional_encoding", "saved_sinusoids", "sinusoids"],
-        ["input_*", "learned_*", "positional_*", "sinusoids", "token_*"],
+        "checks contracts input_* learned_* positional_* sinusoids token_*".split(),
     ),
     "decoder": (
         "attention cache checkpoints config files generation loss model *positions".split(),
