@@ -332,6 +332,7 @@ class Visit:
     def __init__(self, browser: Browser, origin: str, path: str, way: Way) -> None:
         self.path, self.origin, self.way = path, origin, way
         self.requests: list[str] = []
+        self.ended = 0  # of these
         self.failures: list[str] = []
         self.console: list[str] = []
         self.thrown: list[str] = []
@@ -345,7 +346,8 @@ class Visit:
         self.page = self.context.new_page()
         listeners = {
             "request": lambda request: self.requests.append(request.url),
-            "requestfailed": lambda r: self.failures.append(f"{r.url}: {r.failure}"),
+            "requestfinished": self._on_end,
+            "requestfailed": self._on_failure,
             "response": self._on_response,
             "console": self._on_console,
             "pageerror": lambda error: self.thrown.append(str(error)),
@@ -374,9 +376,25 @@ class Visit:
         if not self.way.late:
             return
         self.page.evaluate("scrollTo(0, document.body.scrollHeight)")  # what loads late, loads now
-        self.page.wait_for_load_state("networkidle")
+        self._wait_until_quiet()
         self.facts = self.page.evaluate(FACTS)
         self.page.evaluate("scrollTo(0, 0)")
+
+    def _wait_until_quiet(self) -> None:
+        """Nothing under way, and nothing new in a tenth of a second ("networkidle" waits half)."""
+        for _ in range(100):
+            before = len(self.requests)
+            self.page.wait_for_timeout(100)
+            if len(self.requests) == before and self.ended >= before:
+                return
+        self.thrown.append("still loading after ten seconds")
+
+    def _on_end(self, request) -> None:
+        self.ended += 1
+
+    def _on_failure(self, request) -> None:
+        self.ended += 1
+        self.failures.append(f"{request.url}: {request.failure}")
 
     def _on_response(self, response) -> None:
         if response.status >= 400:

@@ -92,7 +92,8 @@ def test_search_finds_an_entry(scheme, site, site_url, new_page):
     origin = site_url if scheme == "http" else site.as_uri()
     page.goto(f"{origin}/search.html?q=sinusoidal_encoding")
     entry = page.locator('#search-results a[href*="#simplellm.sinusoidal_encoding"]').first
-    entry.wait_for(timeout=10_000)
+    # a list that still grows moves from under the click
+    page.locator("#search-results .search-summary").filter(has_text=re.compile(".")).wait_for()
     entry.click()
     page.wait_for_url(f"**/{PAGES}api_mathematics.html*")
 
