@@ -139,3 +139,13 @@ V, T, X, R = ValueError, TypeError, IndexError, RuntimeError
 def called(cases: tuple[Refusal, ...], instance: str) -> tuple[Refusal, ...]:
     """The cases for a module of this name."""
     return tuple(Refusal(c.call.format(instance), c.error, c.words) for c in cases)
+
+
+# A sample of what comes in, and the shapes of the table: also such that are refused.
+IDS = "torch.tensor([[1, 15, 234, 89, 2]])"
+ID_SHAPES = ("()", "(5,)", "(1, 5)", "(3, 5)", "(3, 200)", "(3, 5, 2)", "(3, 0)", "(0, 5)")
+VECTORS = "torch.linspace(-1, 1, 5 * 64).reshape(1, 5, 64)"
+VECTOR_SHAPES = (
+    *("(64,)", "(5, 64)", "(1, 5, 64)", "(3, 5, 64)", "(3, 200, 64)"),
+    *("(3, 5, 32)", "(1, 3, 5, 64)", "(3, 0, 64)", "(0, 5, 64)"),
+)

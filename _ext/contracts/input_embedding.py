@@ -1,7 +1,7 @@
 """The contract of InputEmbedding."""
 
 from .abilities import AUTOCAST, CHUNKS, COMPILE, COPY, EXPORT, INTEGER_IDS, META, POSITIONS, SAVE
-from .cases import Contract, T, V, called, refuse
+from .cases import ID_SHAPES, IDS, Contract, T, V, called, refuse
 from .refused import AT_LEAST_0, BAD_IDS, COUNT, EVEN, FLAG, FLOAT_DTYPE, ID, POSITIVE, SHARE, each
 
 CONTRACT = Contract(
@@ -10,8 +10,8 @@ CONTRACT = Contract(
     made="InputEmbedding(256, 64, 128, 0.1)",
     variants={"learned": "InputEmbedding(256, 64, 128, 0.1, use_learned_pe=True)"},
     argument="ids",
-    sample="torch.tensor([[1, 15, 234, 89, 2]])",
-    shapes=("()", "(5,)", "(1, 5)", "(3, 5)", "(3, 200)", "(3, 5, 2)", "(3, 0)", "(0, 5)"),
+    sample=IDS,
+    shapes=ID_SHAPES,
     small="InputEmbedding(10, 8, 16, 0.1)",
     small_variants={"learned": "InputEmbedding(10, 8, 16, 0.1, use_learned_pe=True)"},
     arguments=(

@@ -1,7 +1,7 @@
 """The contract of LearnedPositionalEmbedding."""
 
 from .abilities import AUTOCAST, CHUNKS, COMPILE, COPY, EXPORT, META, POSITIONS, SAVE
-from .cases import Contract, R, V, X, called, refuse
+from .cases import VECTOR_SHAPES, VECTORS, Contract, R, V, X, called, refuse
 from .refused import AT_LEAST_0, BAD_VECTORS, COUNT, FLOAT_DTYPE, each
 
 CONTRACT = Contract(
@@ -9,18 +9,8 @@ CONTRACT = Contract(
     instance="learned",
     made="LearnedPositionalEmbedding(128, 64)",
     argument="x",
-    sample="torch.linspace(-1, 1, 5 * 64).reshape(1, 5, 64)",
-    shapes=(
-        "(64,)",
-        "(5, 64)",
-        "(1, 5, 64)",
-        "(3, 5, 64)",
-        "(3, 200, 64)",
-        "(3, 5, 32)",
-        "(1, 3, 5, 64)",
-        "(3, 0, 64)",
-        "(0, 5, 64)",
-    ),
+    sample=VECTORS,
+    shapes=VECTOR_SHAPES,
     small="LearnedPositionalEmbedding(10, 6)",
     arguments=(
         *each(

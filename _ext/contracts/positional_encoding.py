@@ -1,7 +1,7 @@
 """The contract of PositionalEncoding."""
 
 from .abilities import AUTOCAST, CHUNKS, COMPILE, COPY, EXPORT, META, PAST, POSITIONS, SAVE
-from .cases import Contract, R, called, refuse
+from .cases import VECTOR_SHAPES, VECTORS, Contract, R, called, refuse
 from .refused import BAD_VECTORS, COUNT, EVEN, FLOAT_DTYPE, POSITIVE, each
 
 CONTRACT = Contract(
@@ -9,18 +9,8 @@ CONTRACT = Contract(
     instance="positions",
     made="PositionalEncoding(64, 128)",
     argument="x",
-    sample="torch.linspace(-1, 1, 5 * 64).reshape(1, 5, 64)",
-    shapes=(
-        "(64,)",
-        "(5, 64)",
-        "(1, 5, 64)",
-        "(3, 5, 64)",
-        "(3, 200, 64)",
-        "(3, 5, 32)",
-        "(1, 3, 5, 64)",
-        "(3, 0, 64)",
-        "(0, 5, 64)",
-    ),
+    sample=VECTORS,
+    shapes=VECTOR_SHAPES,
     small="PositionalEncoding(6, 10)",
     arguments=(
         *each(

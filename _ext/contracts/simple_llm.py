@@ -16,7 +16,7 @@ from .abilities import (
     SEGMENTS,
     SELECT,
 )
-from .cases import Contract, R, T, V, X, called, refuse
+from .cases import ID_SHAPES, IDS, Contract, R, T, V, X, called, refuse
 from .refused import (
     AT_LEAST_0,
     BAD_IDS,
@@ -47,8 +47,8 @@ CONTRACT = Contract(
         }.items()
     },
     argument="ids",
-    sample="torch.tensor([[1, 15, 234, 89, 2]])",
-    shapes=("()", "(5,)", "(1, 5)", "(3, 5)", "(3, 200)", "(3, 5, 2)", "(3, 0)", "(0, 5)"),
+    sample=IDS,
+    shapes=ID_SHAPES,
     small="SimpleLLM(SimpleLLMConfig(10, 8, 1, 2, 16))",
     small_variants={
         "learned": "SimpleLLM(SimpleLLMConfig(10, 8, 1, 2, 16, position='learned'))",

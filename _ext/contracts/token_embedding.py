@@ -1,7 +1,7 @@
 """The contract of TokenEmbedding."""
 
 from .abilities import AUTOCAST, COMPILE, COPY, EXPORT, INTEGER_IDS, META, SAVE
-from .cases import Contract, called
+from .cases import ID_SHAPES, IDS, Contract, called
 from .refused import AT_LEAST_0, BAD_IDS, COUNT, FLAG, FLOAT_DTYPE, ID, each
 
 CONTRACT = Contract(
@@ -9,8 +9,8 @@ CONTRACT = Contract(
     instance="tokens",
     made="TokenEmbedding(256, 64)",
     argument="ids",
-    sample="torch.tensor([[1, 15, 234, 89, 2]])",
-    shapes=("()", "(5,)", "(1, 5)", "(3, 5)", "(3, 5, 2)", "(3, 0)", "(0, 5)"),
+    sample=IDS,
+    shapes=ID_SHAPES,
     small="TokenEmbedding(10, 4)",
     arguments=(
         *each(
