@@ -15,6 +15,7 @@ from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from _ext import book_map
+from simplellm import claims
 from tools import measure_chapters
 from tools.chapters import chapter_map
 from tools.chapters.chapter_map import Chapter
@@ -174,6 +175,16 @@ def test_time_to_run_is_rounded_to_what_another_machine_may_need(run: int) -> No
     said = int(number) * {"seconds": 1, "minutes": 60}[unit]
     assert abs(said - run) <= (5 if unit == "seconds" else 30)
     assert unit == "minutes" or said >= run  # seconds are rounded up
+
+
+def test_the_claims_call_chapters_by_number_and_by_words_of_their_title() -> None:
+    """Their table has little room, so a word may be left out, and no other may stand there."""
+    chapters = {chapter.file: chapter for chapter in CHAPTERS}
+    for file, words in claims.CHAPTERS.items():
+        number, *short = words.split()
+        assert int(number) == chapters[file].number
+        title = iter(chapters[file].title.replace(",", "").split())
+        assert all(word in title for word in short), words
 
 
 # ---- counting ------------------------------------------------------------------------------------
