@@ -172,7 +172,9 @@ def measure(modules: list[Path], names: list[str]) -> dict[Path, dict[str, Any]]
             "OMP_NUM_THREADS": "1",
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         }
-        note = tree / "verdicts.json"
+        inputs = [path.relative_to(ROOT).as_posix() for path in modules]
+        key = digest(ROOT, [*inputs, *tests_of(topic_of(modules[0]))])
+        note = ROOT / ".make" / "mutants" / f"running-{key[:12]}{'-again' if names else ''}.json"
         command = [sys.executable, "-m", "tools.mutants_in_copy", str(note), *names]
         done = subprocess.run(
             command,
@@ -184,7 +186,7 @@ def measure(modules: list[Path], names: list[str]) -> dict[Path, dict[str, Any]]
             text=True,
             errors="replace",
         )
-        if done.returncode or not note.is_file():
+        if done.returncode:
             print("\n".join(done.stdout.splitlines()[-60:]))
             sys.exit(f"{name_of(modules[0])}: no result; the last words stand above")
         told = json.loads(note.read_text(encoding="utf-8"))
@@ -208,6 +210,7 @@ def measure(modules: list[Path], names: list[str]) -> dict[Path, dict[str, Any]]
                 check=True,
             ).stdout
             results[module] = {"counts": Counter(verdicts.values()), "survivors": json.loads(diffs)}
+    note.unlink()
     return results
 
 

@@ -43,10 +43,11 @@ def make(typed: bool) -> tuple[list[str], set[str]]:
 class Forks:
     """A plugin that takes the place of pytest's loop over the tests."""
 
-    def __init__(self, names: list[str], folder: Path) -> None:
+    def __init__(self, names: list[str], folder: Path, result: Path) -> None:
         """Try the mutants with these names; children leave their notes in the folder."""
-        self.names, self.folder = names, folder
-        self.verdicts: dict[str, str] = {}
+        self.names, self.folder, self.result = names, folder, result
+        known = json.loads(result.read_text(encoding="utf-8")) if result.is_file() else {}
+        self.verdicts: dict[str, str] = known.get("verdicts", {})  # of a run that was stopped
         self.left_out: list[str] = []
         self.failed = False
 
@@ -109,6 +110,8 @@ class Forks:
                 reaching[function].append(item)
         running: dict[int, str] = {}
         for name in self.names:
+            if name in self.verdicts:
+                continue
             tests = reaching[name.partition("__mutmut_")[0]]
             if not tests:
                 self.verdicts[name] = "survived"
@@ -137,11 +140,19 @@ class Forks:
         finally:
             os._exit(status)
 
+    def keep(self) -> None:
+        """Write down what is known, as a whole or not at all."""
+        note = {"verdicts": self.verdicts, "left out": self.left_out}
+        new = self.result.with_suffix(".new")
+        new.write_text(json.dumps(note), encoding="utf-8")
+        new.replace(self.result)
+
     def end_one(self, running: dict[int, str], reaching: dict[str, list[pytest.Item]]) -> None:
         """Wait for a child and take down what became of its mutant."""
         pid, status = os.wait()
         name = running.pop(pid)
         self.verdicts[name] = "killed" if status else "survived"
+        self.keep()
         try:
             os.killpg(pid, signal.SIGKILL)
         except ProcessLookupError:
@@ -161,15 +172,14 @@ def main() -> int:
     found, refused = make(typed=not names)
     folder = Path("notes").absolute()
     folder.mkdir()
-    forks = Forks([name for name in names or found if name not in refused], folder)
+    forks = Forks([name for name in names or found if name not in refused], folder, result)
     settings = mutmut.config()
     os.chdir("mutants")
     trampoline.set_mutant_under_test("")
     arguments = [*settings.pytest_add_cli_args, *settings.pytest_add_cli_args_test_selection]
     status = pytest.main(["-q", "-s", "--rootdir=.", *arguments], plugins=[forks])
-    verdicts = {**forks.verdicts, **dict.fromkeys(refused, "types")}
-    note = {"verdicts": verdicts, "left out": forks.left_out}
-    result.write_text(json.dumps(note), encoding="utf-8")
+    forks.verdicts.update(dict.fromkeys(refused, "types"))
+    forks.keep()
     return int(status)
 
 
