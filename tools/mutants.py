@@ -228,28 +228,23 @@ def results_of(modules: list[Path]) -> dict[Path, dict[str, Any]]:
         code = digest(ROOT, [module.relative_to(ROOT).as_posix(), "requirements-mutants.txt"])
         store = store_of(module)
         known = json.loads(store.read_text(encoding="utf-8")) if store.is_file() else {}
-        results[module] = {"code": code, "tests": tests}
         if known.get("code") != code:
+            known = {"code": code}
             new.append(module)
         elif known["tests"] != tests and known["survivors"]:
             again.append(module)
-            results[module] = {**known, "tests": tests}
-        else:
-            results[module] = {**known, "tests": tests}
-    start = time.monotonic()
-    if new:
-        for module, found in measure(new, []).items():
-            results[module].update(found)
-    if again:
-        names = [name for module in again for name in results[module]["survivors"]]
-        for module, found in measure(again, names).items():
-            counts = Counter(results[module]["counts"])
-            del counts["survived"]
-            results[module].update(found, counts=counts + Counter(found["counts"]))
-    for module in new + again:
-        write_atomically(store_of(module), json.dumps(results[module], indent=1).encode())
-    if new or again:
-        measured = ", ".join(name_of(module) for module in new + again)
+        results[module] = {**known, "tests": tests}
+    names = [name for module in again for name in results[module]["survivors"]]
+    for some, tried in ((new, []), (again, names)):
+        if not some:
+            continue
+        start = time.monotonic()
+        for module, found in measure(some, tried).items():
+            counts = Counter(results[module].get("counts", {}))
+            del counts["survived"]  # these are the mutants that were tried again
+            results[module].update(found, counts=counts + found["counts"])
+            write_atomically(store_of(module), json.dumps(results[module], indent=1).encode())
+        measured = ", ".join(map(name_of, some))
         say("mutants", f"{measured}: measured in {seconds_since(start)}")
     return results
 

@@ -34,16 +34,9 @@ def no(wanted: str, *values: str) -> tuple[Bad, ...]:
 COUNT = (*wrong("at least 1", "0", "-3"), *no("int", "2.5", "True", "'4'", "None"))
 EVEN = (*COUNT, Bad("7", V, ("even", "sine and a cosine", "6 or 8")))
 FLAG = tuple(Bad(value, T, ("True or False",)) for value in ("8.0", "'yes'"))
-AT_LEAST_0 = (
-    *wrong("at least 0", "-0.5", "-1"),
-    *wrong("finite", "math.inf", "math.nan"),
-    *no("number", "'1'", "True"),
-)
-POSITIVE = (
-    *wrong("positive", "0.0", "-1"),
-    *wrong("finite", "math.inf", "math.nan"),
-    *no("number", "'1'", "True"),
-)
+FINITE = (*wrong("finite", "math.inf", "math.nan"), *no("number", "'1'", "True"))
+AT_LEAST_0 = (*wrong("at least 0", "-0.5", "-1"), *FINITE)
+POSITIVE = (*wrong("positive", "0.0", "-1"), *FINITE)
 SHARE_OR_NONE = (
     *wrong("at least 0 and below 1", "1.0", "1", "1.5", "-0.1", "math.nan"),
     *no("number", "'0.1'", "True"),
