@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -17,7 +18,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from tools import build_book, refresh, run_tests, setup_env
-from tools.machine import browser, common
+from tools.machine import browser, common, jupyter
 
 ROOT = Path(__file__).parent.parent
 on_posix = pytest.mark.skipif(os.name != "posix", reason="signals and locks of POSIX")
@@ -229,6 +230,32 @@ def test_killed_build_is_not_taken_for_a_finished_one(small_book: Path) -> None:
     (small_book / "chapters" / "a.md").write_text("good")
     assert build_small(small_book) == 0
     assert (small_book / "log").read_text() == "built built "
+
+
+# ---- a Jupyter server of the tests' own ----------------------------------------------------------
+
+LATE_SERVER = """
+import json, os, pathlib, socket, time
+listener = socket.socket()
+listener.bind(("127.0.0.1", 0))
+port = listener.getsockname()[1]
+runtime = pathlib.Path(os.environ["JUPYTER_RUNTIME_DIR"])
+runtime.mkdir()
+told = {"url": f"http://127.0.0.1:{port}/", "port": port}
+(runtime / "jpserver-1.json").write_text(json.dumps(told))
+time.sleep(0.5)
+listener.listen()
+time.sleep(60)
+"""
+
+
+def test_server_that_told_its_port_too_early_is_waited_for(tmp_path: Path, monkeypatch) -> None:
+    (tmp_path / "root").mkdir()
+    (tmp_path / "root" / "late_server.py").write_text(LATE_SERVER)
+    monkeypatch.setitem(jupyter.HOSTS, "late", ("late_server", ""))
+    with jupyter.serve("late", tmp_path, []) as url:
+        port = int(url.rstrip("/").rsplit(":", 1)[1])
+        socket.create_connection(("127.0.0.1", port), timeout=5).close()  # it is not refused
 
 
 # ---- serve ---------------------------------------------------------------------------------------

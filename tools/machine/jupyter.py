@@ -11,6 +11,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -113,13 +114,16 @@ def serve(host: str, folder: Path, notebooks: list[Path]) -> Iterator[str]:
 
 
 def _address(server: subprocess.Popen[bytes], folder: Path, host: str) -> str:
-    """Wait for a server to write down where it listens."""
+    """Wait until a server has written down where it will listen, and listens there."""
     deadline = time.monotonic() + START
     while time.monotonic() < deadline and server.poll() is None:
         # Its name holds the server's process id, which on Windows is not that of what we started.
         for note in (folder / "runtime").glob("jpserver-*.json"):
             with contextlib.suppress(OSError, ValueError):  # not written to its end
-                return json.loads(note.read_text(encoding="utf-8"))["url"]
+                told = json.loads(note.read_text(encoding="utf-8"))
+                # jupyter_server 2.21 writes it before its event loop begins, and listens in there.
+                socket.create_connection(("127.0.0.1", told["port"]), timeout=5).close()
+                return told["url"]
         time.sleep(0.1)
     log = (folder / "server.log").read_text("utf-8")[-3000:]
     raise RuntimeError(f"the {host} server did not start:\n{log}")
