@@ -33,6 +33,12 @@ def load_search_index_where_it_is_used(soup, page):
                 script.decompose()
 
 
+def load_scripts_of_tabs_where_there_are_tabs(soup, page):
+    if not soup.select(".sd-tab-set"):
+        for script in soup.select('script[src*="design-tabs.js"]'):
+            script.decompose()
+
+
 def say_each_thing_in_the_head_once(soup, page):
     """Sphinx 7.4 emits body-only scripts twice; a `const` declared twice throws on every page."""
     seen = set()
@@ -193,6 +199,7 @@ def warn_about_other_hosts(soup, page):
 MENDS = [
     drop_fontawesome_script,
     load_search_index_where_it_is_used,
+    load_scripts_of_tabs_where_there_are_tabs,
     say_each_thing_in_the_head_once,
     keep_code_of_outputs_once,
     lead_claims_to_pages,
