@@ -7,6 +7,7 @@ comes with the page (tools/math_font.py), because most machines have none for ma
 
 import html
 import re
+from functools import cache
 from pathlib import Path
 
 from docutils import nodes
@@ -20,6 +21,7 @@ SPLIT = re.compile(r"\s*\\begin\{split\}(.*)\\end\{split\}\s*", re.DOTALL)  # My
 CONVERTER = LatexToMathML()
 
 
+@cache
 def characters_of_the_font() -> set[int]:
     """The characters that the style sheet says its font has."""
     declared = re.search(r"unicode-range: ([^;]+);", STYLE.read_text("utf-8"))
