@@ -4,7 +4,7 @@ import json
 import posixpath
 import re
 import shutil
-from html.parser import HTMLParser
+from html import unescape
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -44,18 +44,25 @@ def warn_about_committed_errors(app, docname, source):
 # ---- links, over the built site, so that raw HTML is seen too
 
 
-class _Page(HTMLParser):
-    def __init__(self, text):
-        super().__init__()
-        self.ids, self.links = set(), []
-        self.feed(text)
+SCRIPT = re.compile(r"(<script\b[^>]*>).*?(?=</script>)", re.DOTALL)
+TAG = re.compile(r"<[a-zA-Z][^<>]*>")
+ATTRIBUTE = re.compile(r'\s(id|name|href|src)="([^"]*)"')
 
-    def handle_starttag(self, tag, attrs):
-        for name, value in attrs:
-            if name == "id" or (tag == "a" and name == "name"):
-                self.ids.add(value)
-            elif name in ("href", "src") and value is not None:
-                self.links.append(value)
+
+class _Page:
+    """Places and links of a page as book_pages writes it: every value in double quotes.
+
+    (A parser takes five times as long, of a second and a half for the book.)
+    """
+
+    def __init__(self, html):
+        self.ids, self.links = set(), []
+        for tag in TAG.findall(SCRIPT.sub(r"\1", html)):
+            for name, value in ATTRIBUTE.findall(tag):
+                if name == "id" or (name == "name" and tag.startswith("<a ")):
+                    self.ids.add(unescape(value))
+                elif name in ("href", "src"):
+                    self.links.append(unescape(value))
 
 
 def broken_links(site: Path) -> list[tuple[str, str, str]]:
