@@ -532,6 +532,16 @@ def test_chosen_browser_comes_before_the_one_on_path(
         browser.find_browser()
 
 
+def test_browser_without_a_window_comes_before_a_whole_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("chromium", "chromium-headless-shell"):
+        (tmp_path / name).touch(mode=0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("CHROMIUM", raising=False)
+    assert browser.find_browser() == str(tmp_path / "chromium-headless-shell")
+
+
 def test_browser_is_found_where_windows_installers_put_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -555,20 +565,46 @@ def test_missing_browser_says_how_to_get_one(
     assert "apt-get install chromium" in capsys.readouterr().out
 
 
-def test_root_on_debian_gets_a_browser_installed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    apt_get, log = tmp_path / "apt-get", tmp_path / "log"
-    apt_get.write_text(
-        f'#!/bin/sh\necho "$@" >> "{log}"\ncase "$*" in *install*)\n'
-        f'echo "#!/bin/sh" > "{tmp_path}/chromium"; /bin/chmod +x "{tmp_path}/chromium";; esac\n'
+@pytest.fixture
+def debian(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A machine with nothing but an apt-get, which notes what it is asked for and brings it."""
+    (tmp_path / "apt-get").write_text(
+        f'#!/bin/sh\necho "$@" >> "{tmp_path}/log"\ncase "$*" in *install*)\nfor name; do :; done\n'
+        f'echo "#!/bin/sh" > "{tmp_path}/$name"; /bin/chmod +x "{tmp_path}/$name";; esac\n'
     )
-    apt_get.chmod(0o755)
+    (tmp_path / "apt-get").chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.delenv("CHROMIUM", raising=False)
-    monkeypatch.setattr(os, "geteuid", lambda: 1000, raising=False)
+    monkeypatch.delenv("DEBIAN_FRONTEND", raising=False)  # put back afterwards
+    monkeypatch.setattr(os, "geteuid", lambda: 0, raising=False)
+    return tmp_path
+
+
+def asked_of(debian: Path) -> list[str]:
+    log = debian / "log"
+    return [line.split()[-1] for line in log.read_text().splitlines()] if log.exists() else []
+
+
+def test_root_on_debian_gets_a_browser_installed(debian: Path, monkeypatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
     assert run_tests.have_browser() == 1  # an ordinary user is told, and nothing is installed
-    assert not log.exists()
+    assert asked_of(debian) == []
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     assert run_tests.have_browser() == 0
-    assert [line.split()[-1] for line in log.read_text().splitlines()] == ["update", "chromium"]
+    assert asked_of(debian) == ["update", "chromium-headless-shell"]
+    assert run_tests.have_browser() == 0
+    assert len(asked_of(debian)) == 2  # and not again
+
+
+def test_whole_browser_does_where_the_other_cannot_be_installed(debian: Path, capsys) -> None:
+    (debian / "chromium").touch(mode=0o755)
+    (debian / "apt-get").write_text(f'#!/bin/sh\necho "$@" >> "{debian}/log"\nexit 100\n')
+    assert run_tests.have_browser() == 0
+    assert asked_of(debian) == ["update"]
+    assert capsys.readouterr().out.rstrip().endswith(f"chromium: {debian}/chromium")
+
+
+def test_browser_that_was_chosen_is_the_only_one_asked_for(debian: Path, monkeypatch) -> None:
+    monkeypatch.setenv("CHROMIUM", str(debian / "nobody"))
+    assert run_tests.have_browser() == 1
+    assert asked_of(debian) == []

@@ -18,7 +18,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from tools.machine.browser import ENGINES
+from tools.machine.browser import ENGINES, HEADLESS
 from tools.machine.common import CELL_TIMEOUT, ROOT, main_guard, run, say, way_in
 
 PYTHON = [sys.executable, "-m"]
@@ -50,32 +50,45 @@ class Step:
     beside: bool = False  # a command to start at once, while the steps before it run
 
 
+def may_install() -> bool:
+    """Whether this is root on a Debian."""
+    return bool(hasattr(os, "geteuid") and os.geteuid() == 0 and shutil.which("apt-get"))
+
+
+def install(name: str) -> bool:
+    """Install the packages of a browser."""
+    packages = ENGINES[name].packages
+    say("test", f"{name}: apt-get install {' '.join(packages)}")
+    os.environ["DEBIAN_FRONTEND"] = "noninteractive"
+    command = ["apt-get", "-qq", "-y", "install", "--no-install-recommends", *packages]
+    if run(["apt-get", "-qq", "update"]) or run(command):
+        say("test", f"{name}: apt-get failed; install {' and '.join(packages)} by hand")
+        return False
+    return True
+
+
 def there(name: str, *, chosen: bool = False) -> bool | None:
     """See that there is a browser; as root on Debian install one, unless a certain one was chosen.
 
     Says what is used or how to get it. False: it could not be installed; None: nobody tried.
     """
-    engine = ENGINES[name]
     try:
-        say("test", f"{name}: {engine.where()}")
+        say("test", f"{name}: {ENGINES[name].where()}")
         return True
     except RuntimeError as error:
-        root = hasattr(os, "geteuid") and os.geteuid() == 0 and shutil.which("apt-get")
-        if chosen or not root:
+        if chosen or not may_install():
             say("test", f"{name}: NOT TESTED. {error}")
             return None
-    say("test", f"{name}: apt-get install {' '.join(engine.packages)}")
-    os.environ["DEBIAN_FRONTEND"] = "noninteractive"
-    install = ["apt-get", "-qq", "-y", "install", "--no-install-recommends", *engine.packages]
-    if run(["apt-get", "-qq", "update"]) or run(install):
-        say("test", f"{name}: apt-get failed; install {' and '.join(engine.packages)} by hand")
-        return False
-    return there(name, chosen=True)
+    return install(name) and there(name, chosen=True)
 
 
 def have_browser() -> int:
-    """See that there is a Chromium."""
-    return 0 if there("chromium", chosen=bool(os.environ.get("CHROMIUM"))) else 1
+    """See that there is a Chromium, and as root on Debian that it is the one without a window."""
+    chosen = bool(os.environ.get("CHROMIUM"))
+    if not chosen and may_install() and not any(map(shutil.which, HEADLESS)):
+        install("chromium")
+        chosen = True  # where that failed, a whole browser does as well
+    return 0 if there("chromium", chosen=chosen) else 1
 
 
 def engines() -> int:
