@@ -62,7 +62,7 @@ TOPICS: dict[str, tuple[list[str], list[str]]] = {
         ["experiments", "plain", "records", "tasks", "training"],
         ["experiments", "records", "results", "tasks", "training"],
     ),
-    "sweep": (["sweep"], ["sweep"]),
+    "sweep": (["sweep/*"], ["sweep"]),
     "pictures": (["*heatmap", "palette", "plots", "printing"], ["heatmap", "plots", "printing"]),
     "claims": (["claims/*"], ["claims*"]),
     "exercises": (["exercises/*"], ["exercises", "judges"]),
@@ -100,7 +100,9 @@ def modules() -> list[Path]:
     found = []
     for path in sorted((ROOT / "simplellm").rglob("*.py")):
         stem = path.relative_to(ROOT).with_suffix("").as_posix()
-        if path.name != "__init__.py" and (stem in JUDGES or not stem.startswith(CATALOGUES)):
+        if path.stem.startswith("__"):
+            continue  # what gathers names, and what starts a command
+        if stem in JUDGES or not stem.startswith(CATALOGUES):
             found.append(path)
     return found
 
