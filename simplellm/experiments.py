@@ -33,10 +33,10 @@ MICROSCOPE: dict[str, Any] = {
     "tie_weights": False,
 }
 
-# What each way of telling positions adds to the microscope. The sizes are part of the comparison:
+# What each position scheme adds to the microscope. The sizes are part of the comparison:
 # the recipe this book teaches scales the tokens and has sinusoids of root mean square 0.71; a
-# learned table starts from 0.02 beside unscaled tokens of 0.02, as in GPT-2. The two "matched"
-# arms swap the sizes, to tell the kind of an encoding from its size.
+# learned table starts from 0.02, as unscaled tokens do, as in GPT-2. The two "matched" arms swap
+# the sizes, to separate the kind of an encoding from its size.
 POSITION_ARMS: dict[str, dict[str, Any]] = {
     "none": {"position": "none", "scale": False},
     "sinusoidal": {"position": "sinusoidal", "scale": True},
@@ -51,7 +51,7 @@ POSITION_ARMS: dict[str, dict[str, Any]] = {
 
 @dataclass(frozen=True)
 class Experiment:
-    """Arms to compare, and what they share.
+    """An experiment: arms to compare, and the settings they share.
 
     Attributes:
         name: What it is called on the command line, and the name of its file of records.
@@ -80,7 +80,7 @@ class Experiment:
         return Run(experiment=self.name, arm=arm, stage=stage, seed=seed, lr=rate, **settings)
 
     def selection_runs(self) -> list[Run]:
-        """Each arm once at each candidate rate; none where there is one candidate."""
+        """Return a run for each arm and candidate rate; none where there is one candidate."""
         if len(self.rates) == 1:
             return []
         return [
@@ -90,7 +90,7 @@ class Experiment:
         ]
 
     def chosen_rates(self, records: Iterable[Record]) -> dict[str, float]:
-        """For each arm, the candidate with the lowest validation loss.
+        """Return for each arm the candidate rate with the lowest validation loss.
 
         Raises:
             ValueError: If the record of a selection run is missing; names the arm and the rate.
@@ -112,7 +112,7 @@ class Experiment:
         return {arm: rate for arm, (_, rate) in best.items()}
 
     def final_runs(self, records: Iterable[Record]) -> list[Run]:
-        """Each arm with every seed, at the rate its selection runs chose."""
+        """Return a run for each arm and seed, at the rate that the selection runs chose."""
         rates = self.chosen_rates(records)
         return [
             self._run(arm, "final", seed, rates[arm]) for arm in self.arms for seed in self.seeds

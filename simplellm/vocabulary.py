@@ -29,11 +29,11 @@ VERSION = 1
 
 
 class Vocabulary:
-    r"""Turns text into token ids and ids into text.
+    r"""A vocabulary: encodes text as token ids and decodes ids to text.
 
     Built with ``Vocabulary.characters(text)``, ``Vocabulary.bytes()`` or
     ``Vocabulary.bpe(text, vocab_size)``. Ids 0, 1 and 2 are PAD, BOS and EOS, and no text encodes
-    to them: "<bos>" in a text is five ordinary characters. Every other id stands for a few bytes
+    to them: "<bos>" in a text is five ordinary characters. Every other id is that of a few bytes
     of UTF-8, its *piece*, so that any Unicode text comes back exactly as it was. The rows:
 
     - characters: the text's characters in sorted order from id 3; then, for characters that the
@@ -207,7 +207,7 @@ class Vocabulary:
         return b"".join(self._pieces[i] for i in self._checked(ids)).decode(errors="replace")
 
     def tokens(self, ids: Sequence[int] | Tensor) -> list[str]:
-        """Name each id so that it can stand on an axis: spaces, newlines and bytes become visible.
+        """Name each id for the axis of a picture: spaces, newlines and bytes become visible.
 
         Args:
             ids: A list, or a tensor of shape ``(seq_len,)``.
@@ -221,7 +221,7 @@ class Vocabulary:
         if i < len(SPECIALS):
             return SPECIALS[i]
         piece = self._pieces[i]
-        # Beside a row for "a" there may be one for the byte 0x61, and a picture must tell them.
+        # There may be a row for "a" and one for the byte 0x61, and their names must differ.
         fallback = self.kind == "characters" and i >= len(SPECIALS) + len(self._id_of)
         try:
             text = "" if fallback else piece.decode()
@@ -319,7 +319,7 @@ def _check_text(text: object) -> None:
 
 
 def _utf8(text: object) -> Piece:
-    """The bytes of a text, or the error that says where it has none."""
+    """Encode a text as UTF-8; the error names the place that cannot be encoded."""
     if not isinstance(text, str):
         raise TypeError(f"text must be a str, got {type(text).__name__}.")
     try:

@@ -1,4 +1,4 @@
-"""What is true: sentences about this layer that one meets, each with a computed verdict.
+"""Claims about this layer that one meets in print, each with a computed verdict.
 
 A claim is data: the sentence, where one meets it, a function that measures it from the book's
 records or from the package itself, and a rule that says when it is true. :func:`judge` measures

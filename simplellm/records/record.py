@@ -23,7 +23,7 @@ VERSIONS = ("machine", "numpy", "python", "simplellm", "torch")
 
 
 class RecordError(ValueError):
-    """A record, or a file of records, that is not what it says it is."""
+    """A record, or a file of records, that is damaged or not of this schema."""
 
 
 class RunLike(Protocol):
@@ -44,7 +44,7 @@ class RunLike(Protocol):
     @property
     def key(self) -> str: ...
     def to_dict(self) -> dict[str, Any]:
-        """Return all settings as plain JSON values."""
+        """Return all settings as JSON values."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,7 +106,7 @@ def settings_key(settings: Mapping[str, Any]) -> str:
     """Hash settings to 16 hexadecimal digits, whatever their order.
 
     Args:
-        settings: Plain JSON values by name; a tuple counts as the list that JSON makes of it.
+        settings: JSON values by name; a tuple counts as the list that JSON makes of it.
 
     Returns:
         The first 16 digits of the SHA-256 of the settings as JSON with sorted names.
@@ -159,7 +159,7 @@ def make_record(run: RunLike | Mapping[str, Any], result: Mapping[str, Any]) -> 
 
 
 def versions() -> dict[str, str]:
-    """Return what a result may depend on besides its settings; nothing that names a machine."""
+    """Return the versions that a result may depend on; nothing that names a machine."""
     from .. import __version__
 
     return {
@@ -190,9 +190,9 @@ def _short(value: Any) -> str:
 
 
 def _written(value: Any, where: str) -> Any:
-    """What is measured, as JSON holds it: plain, rounded, null for what is not finite."""
+    """Convert what is measured to JSON values: floats rounded, those not finite None."""
     if value is None or isinstance(value, (bool, str)):
-        return value  # for the check, which refuses it and knows where it stands
+        return value  # for the check, which refuses it and names its place
     if isinstance(value, (torch.Tensor, numpy.ndarray)):
         value = value.tolist()
     if isinstance(value, Integral):
@@ -208,7 +208,7 @@ def _written(value: Any, where: str) -> Any:
 
 
 def _read(value: Any) -> Any:
-    """The inverse, but for what was rounded."""
+    """Invert `_written`, but for what was rounded: None becomes nan."""
     if value is None:
         return math.nan
     if isinstance(value, dict):

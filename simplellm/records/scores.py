@@ -13,7 +13,7 @@ from .record import Record
 
 
 def final_scores(records: Iterable[Record], score: str) -> dict[str, NDArray[numpy.float64]]:
-    """What each arm of an experiment scored, seed by seed.
+    """Return the scores of each arm of an experiment, by seed.
 
     Args:
         records: Those of one experiment, as `load` gives them; selection runs are left out.
@@ -21,7 +21,7 @@ def final_scores(records: Iterable[Record], score: str) -> dict[str, NDArray[num
 
     Returns:
         For each arm ``(seeds,)``, or ``(seeds, …)`` where the score is a list; nan where nothing
-        was scored. Arms stand in the order in which they come, seeds in theirs.
+        was scored. Arms keep the order of the records; seeds are sorted.
 
     Raises:
         KeyError: If a record has no such score; the message lists those it has.
@@ -56,7 +56,7 @@ def final_scores(records: Iterable[Record], score: str) -> dict[str, NDArray[num
 
 
 def mean_and_interval(values: Any, confidence: float = 0.95) -> tuple[Any, Any]:
-    """Average over seeds, with the half width of Student's t interval.
+    """Compute the mean over seeds and the half width of Student's t confidence interval.
 
     The interval is mean ± t · s / √n, with the sample standard deviation s (n − 1 in its
     denominator) and the quantile t of Student's distribution with n − 1 degrees of freedom. It
@@ -97,7 +97,7 @@ def mean_and_interval(values: Any, confidence: float = 0.95) -> tuple[Any, Any]:
 
 
 def t_quantile(probability: float, degrees: int) -> float:
-    """Return the number that Student's t stays below with this probability.
+    """Compute a quantile of Student's t distribution: it stays below with this probability.
 
     With whole degrees of freedom the distribution is a finite sum in the angle
     atan(t / √degrees), which grows with t; the angle is found by halving its range.
