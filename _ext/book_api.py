@@ -233,5 +233,5 @@ def setup(app):
     app.connect("autodoc-process-docstring", keep_colons, priority=400)  # before napoleon
     app.connect("autodoc-process-signature", shorten_defaults)
     app.connect("missing-reference", resolve_name)
-    book_pages.MENDS += [make_signatures_lines, name_folds_in_the_sidebar]
+    book_pages.FIXES += [make_signatures_lines, name_folds_in_the_sidebar]
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

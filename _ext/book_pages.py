@@ -1,8 +1,8 @@
 """Finish each rendered page: nothing dead, nothing from elsewhere, nothing in a reader's way.
 
-Sphinx hands a page to the disk as one string; this extension takes it just before that, mends it
-with the small functions below, and lets it go. Mending the finished markup, rather than overriding
-the theme's templates, survives another version of the theme: what a mend does not find, it leaves.
+Sphinx hands a page to the disk as one string; this extension takes it just before that, applies the
+fixes below to it, and passes it on. To fix the finished markup, rather than to override the theme's
+templates, survives another version of the theme: a fix leaves alone what it does not find.
 """
 
 import re
@@ -33,7 +33,7 @@ def load_search_index_where_it_is_used(soup, page):
                 script.decompose()
 
 
-def say_each_thing_in_the_head_once(soup, page):
+def keep_head_elements_once(soup, page):
     """Sphinx 7.4 emits body-only scripts twice; a `const` declared twice throws on every page."""
     seen = set()
     for tag in soup.select("head > script, head > meta[name=viewport]"):
@@ -98,7 +98,7 @@ def fold_with_details(soup, page):
     """
     for box in soup.select("div.admonition.dropdown"):
         title = box.find(class_="admonition-title", recursive=False)
-        for link in title.find_all("a"):  # the exercise stands right above; a click is to open
+        for link in title.find_all("a"):  # the exercise is right above; a click is to open
             link.unwrap()
         box.name, title.name = "details", "summary"
     if soup.select(".toggle"):
@@ -141,7 +141,7 @@ def choose_the_theme_before_the_first_paint(soup, page):
 
 
 def name_landmarks(soup, page):
-    """axe `region`: the logo stands in a sidebar that is no landmark."""
+    """axe `region`: the logo is in a sidebar that is no landmark."""
     for sidebar in soup.select("div#pst-primary-sidebar"):
         sidebar["role"] = "navigation"
         sidebar["aria-label"] = "Book"
@@ -176,7 +176,7 @@ def make_downloads_download(soup, page):
 
 
 def warn_about_other_hosts(soup, page):
-    """With -W a page that would load from elsewhere fails the build. (Links to there are fine.)"""
+    """With -W a page that would load from elsewhere fails the build. (It may link to there.)"""
     loads = [
         tag[name]
         for tag in soup.select("script, img, iframe, source, video, audio, embed, object, link")
@@ -190,10 +190,10 @@ def warn_about_other_hosts(soup, page):
             warn("offline", "%s would load %s", page, url)
 
 
-MENDS = [
+FIXES = [
     drop_fontawesome_script,
     load_search_index_where_it_is_used,
-    say_each_thing_in_the_head_once,
+    keep_head_elements_once,
     keep_code_of_outputs_once,
     lead_claims_to_pages,
     remove_live_widgets,
@@ -212,8 +212,8 @@ MENDS = [
 
 def finish(html: str, page: str) -> str:
     soup = BeautifulSoup(html, "html.parser")
-    for mend in MENDS:
-        mend(soup, page)
+    for fix in FIXES:
+        fix(soup, page)
     return str(soup)
 
 

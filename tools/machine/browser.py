@@ -173,7 +173,7 @@ def chromium(
 
     Args:
         driver: A Playwright that runs already; without one, one is started.
-        variables: What its environment has beside this process's own.
+        variables: Its environment variables, in addition to those of this process.
     """
     with contextlib.ExitStack() as stack:
         if driver is None:
