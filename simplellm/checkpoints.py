@@ -16,10 +16,12 @@ from torch import Tensor, nn
 
 from .files import write_atomically
 
+#: The name of the format, in every file.
 FORMAT = "simplellm model"
-VERSION = 1  # files from before there were versions have the same two parts and no number
+#: The version of the format. Older files have the same two parts and no version.
+VERSION = 1
 
-# What puts a model inside another module names it, and a checkpoint then has that in its names.
+#: Prefixes that wrappers such as DataParallel put before the names in a state_dict.
 WRAPPERS = frozenset({"module", "_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"})
 
 

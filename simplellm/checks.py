@@ -19,6 +19,7 @@ from numbers import Real
 import torch
 from torch import Tensor
 
+#: The integer dtypes of ids and positions.
 INTEGER_DTYPES = frozenset(
     # uint16 and uint32 too: tokenised corpora are often stored in them.
     {torch.uint8, torch.uint16, torch.uint32, torch.uint64}

@@ -21,10 +21,14 @@ from typing import Any
 from .records import Record
 from .training import Run
 
+#: Seeds of the final runs.
 SEEDS = (0, 1, 2, 3, 4)
-SELECTION_SEED = 100  # data and initialisation that no reported run has
+#: Seed of the selection runs: data and initialisation that no reported run has.
+SELECTION_SEED = 100
+#: Candidate learning rates.
 RATES = (3e-3, 1e-2, 3e-2)
 
+#: Settings of the small model that all experiments train.
 MICROSCOPE: dict[str, Any] = {
     "d_model": 64,
     "n_layers": 2,
@@ -33,10 +37,10 @@ MICROSCOPE: dict[str, Any] = {
     "tie_weights": False,
 }
 
-# What each position scheme adds to the microscope. The sizes are part of the comparison:
-# the recipe this book teaches scales the tokens and has sinusoids of root mean square 0.71; a
-# learned table starts from 0.02, as unscaled tokens do, as in GPT-2. The two "matched" arms swap
-# the sizes, to separate the kind of an encoding from its size.
+#: What each position scheme adds to the microscope. The sizes are part of the comparison:
+#: the recipe this book teaches scales the tokens and has sinusoids of root mean square 0.71; a
+#: learned table starts from 0.02, as unscaled tokens do, as in GPT-2. The two "matched" arms swap
+#: the sizes, to separate the kind of an encoding from its size.
 POSITION_ARMS: dict[str, dict[str, Any]] = {
     "none": {"position": "none", "scale": False},
     "sinusoidal": {"position": "sinusoidal", "scale": True},
@@ -309,4 +313,5 @@ _EXPERIMENTS = (
     ),
 )
 
+#: The book's experiments, by name.
 EXPERIMENTS: dict[str, Experiment] = {experiment.name: experiment for experiment in _EXPERIMENTS}

@@ -12,7 +12,8 @@ from torch import Tensor
 
 from .sinusoids import frequencies, sinusoidal_encoding
 
-ROWS = 4096  # of a longer table the first rows are enough
+#: Rows that are compared; of a longer table the first ones are enough.
+ROWS = 4096
 
 
 def _rounding_of(saved: Tensor) -> float:

@@ -18,8 +18,10 @@ from torch import Tensor
 
 from .checks import check_base, check_even_d_model
 
+#: A number, a sequence of numbers, or a tensor.
 Positions: TypeAlias = Tensor | Sequence[float] | float
 
+#: The constant of Vaswani et al. 2017, section 3.5.
 DEFAULT_BASE = 10_000.0
 
 

@@ -17,7 +17,8 @@ from torch import Tensor
 from .checks import check_positive_int
 from .vocabulary import BOS, PAD
 
-FIRST = 3  # the id of the first symbol, after PAD, BOS and EOS
+#: The id of the first symbol, after PAD, BOS and EOS.
+FIRST = 3
 
 
 class Batch(NamedTuple):
@@ -352,7 +353,9 @@ class PositionModulo(Task):
         return Batch(ids, (FIRST + torch.arange(length) % self.modulus).repeat(batch, 1))
 
 
+#: The classes of the tasks.
 KINDS = (Copy, Reverse, TokenBack, PositionLookup, Sort, Addition, PositionModulo)
+#: The class of each task, by name.
 TASKS: dict[str, type[Task]] = {kind.name: kind for kind in KINDS}
 
 

@@ -30,10 +30,13 @@ from .sinusoids import sinusoidal_encoding
 from .tasks import task as make_task
 from .vocabulary import PAD, Vocabulary
 
+#: Called after each step with the step, the number of steps and the loss.
 Progress = Callable[[int, int, float], None]
+#: Called before each step and after the last with the step and the model.
 OnStep = Callable[[int, SimpleLLM], None]
 
-BLOCK = 513  # ids in one block of text: 512 inputs, and one more target for the last
+#: Ids in one block of text: 512 inputs, and one more target for the last.
+BLOCK = 513
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -445,6 +448,7 @@ def centred_cosine(rows: Tensor) -> Tensor:
     return rows @ rows.T
 
 
+#: The functions that measure a trained model, by the names that a run's ``measures`` has.
 MEASURES: dict[str, Callable[..., dict[str, Any]]] = {
     "test": measure_test,
     "length": measure_length,

@@ -15,16 +15,25 @@ from .byte_pairs import byte_pair_encoder, learn_merges
 from .checks import check_bool, check_int, check_positive_int
 from .files import write_atomically
 
+#: The id of padding.
 PAD = 0
+#: The id at the beginning of a sequence.
 BOS = 1
+#: The id at the end of a sequence.
 EOS = 2
+#: The names of PAD, BOS and EOS.
 SPECIALS = ("<pad>", "<bos>", "<eos>")
 
-Piece = bytes  # inside the class, `bytes` is a constructor
+#: The bytes of one id; inside the class, `bytes` is a constructor.
+Piece = bytes
+#: The pieces of one byte.
 BYTES = tuple(Piece([byte]) for byte in range(256))
+#: The size of a BPE vocabulary without merges.
 SMALLEST_BPE = len(SPECIALS) + len(BYTES)
 
+#: The name of the format, in every file.
 FORMAT = "simplellm vocabulary"
+#: The version of the format.
 VERSION = 1
 
 

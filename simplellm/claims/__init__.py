@@ -32,6 +32,7 @@ __all__ = [
     "verdict",
 ]
 
+#: All claims, in the order of the chapters.
 CLAIMS: tuple[Claim, ...] = tuple(
     sorted(
         (*scaling.CLAIMS, *waves.CLAIMS, *trained.CLAIMS, *layer.CLAIMS),

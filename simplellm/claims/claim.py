@@ -16,10 +16,11 @@ from ..printing import prints_anywhere
 from ..records import Record, final_scores, load, mean_and_interval
 from .rules import Outcome, Rule, Verdict, verdict
 
-# One number for each seed, or one number where chance plays no part; by condition.
+#: One number for each seed, or one number where chance plays no part; by condition.
 Measured = Mapping[str, float | NDArray[np.float64]]
 
-CHAPTERS = {  # file: what the table calls it
+#: The chapters' names in the table, by file.
+CHAPTERS = {
     "01_from_text_to_vectors": "1 From text to vectors",
     "02_why_order_matters": "2 Why order matters",
     "03_scaling_by_sqrt_d_model": "3 Scaling by √d_model",
@@ -33,8 +34,11 @@ CHAPTERS = {  # file: what the table calls it
     "11_beyond_absolute_positions": "11 Beyond absolute positions",
 }
 
+#: The scale of what is computed.
 EXACT = "computed, no training"
+#: The scale of the experiments on tasks.
 TASK = "about 100,000 parameters, 32 positions, random symbols, 5 seeds"
+#: The scale of the experiments on text.
 TEXT = "about 100,000 parameters, 64 positions, text, 5 seeds"
 
 

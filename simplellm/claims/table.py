@@ -19,7 +19,9 @@ from ..printing import prints_anywhere
 from .claim import CHAPTERS, Claim, Judged
 from .rules import Outcome, Verdict
 
+#: The sign of each verdict.
 SIGNS = {Verdict.HOLDS: "✓", Verdict.HOLDS_IF: "◐", Verdict.FAILS: "✗", Verdict.OPEN: "?"}
+#: The sign of each outcome.
 MARKS = {Outcome.TRUE: "✓", Outcome.FALSE: "✗", Outcome.OPEN: "?"}
 _CLASSES = {
     Verdict.HOLDS: "holds",

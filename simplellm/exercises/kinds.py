@@ -34,10 +34,11 @@ from ._answers import (
     with_arguments,
 )
 
-# A value, or a function that computes it when somebody asks: importing the book's exercises costs
-# nothing then, and an answer that can be computed is not typed.
+#: A number, or a function that computes it on demand: importing the book's exercises costs
+#: nothing then, and an answer that can be computed is not typed.
 Value = float | Callable[[], float]
-Values = Any  # a tensor, an array or nested lists of numbers; or a function that computes them
+#: A tensor, an array or nested lists of numbers; or a function that computes them.
+Values = Any
 
 
 @dataclass(frozen=True, kw_only=True)

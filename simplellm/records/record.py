@@ -16,9 +16,13 @@ import torch
 
 from ..plain import plain
 
-SCHEMA = 1  # counted up whenever a field is added, dropped or given another meaning
+#: The version of the fields; it grows whenever one is added, dropped or changes its meaning.
+SCHEMA = 1
+#: Significant digits of measured floats.
 DIGITS = 6
+#: The stages of an experiment.
 STAGES = ("select", "final")
+#: The names in a record's ``versions``.
 VERSIONS = ("machine", "numpy", "python", "simplellm", "torch")
 
 

@@ -17,7 +17,9 @@ from .report import duration, listing, summary, write
 from .runner import run_sweep
 from .workers import BACKENDS
 
+#: The folder of the records.
 DEFAULT_OUT = Path("sweep-results")
+#: The message after Ctrl-C.
 INTERRUPTED = "interrupted; run the same command again to go on\n"
 
 

@@ -14,7 +14,8 @@ from ..files import TEMPORARY, write_atomically
 from ..records import Record, dump_records, read_records
 from .interface import SweepError
 
-PARTS = ".parts"  # the folder of finished runs that are not gathered yet
+#: The folder of finished runs that are not gathered yet.
+PARTS = ".parts"
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, Protocol
 
 from ..records import Record, RunLike
 
-# Takes a run and returns its losses, scores and seconds.
+#: Takes a run and returns its losses, scores and seconds.
 Train = Callable[[Any], Mapping[str, Any]]
 
 

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field, replace
 from ..records import Record, RunLike, settings_key
 from .interface import ExperimentLike, Failure, SweepError, name_of
 
-# A run whose worker dies is tried again by itself; one that kills its worker every time (it may
-# need more memory than there is) must not be tried for ever.
+#: How often a worker may die of a run. It is tried again by itself; one that kills its worker every
+#: time (it may need more memory than there is) must not be tried for ever.
 MOST_DEATHS = 3
 
 

@@ -21,6 +21,7 @@ from ..records import RunLike, make_record
 from .folder import put
 from .interface import SweepError, Train
 
+#: The kinds of workers; the first is the default.
 BACKENDS = ("processes", "dask", "serial")
 
 # Seeds are set for a whole process, so two runs in two threads of one would disturb each other.
