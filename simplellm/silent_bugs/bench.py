@@ -19,7 +19,7 @@ from .variants import Call, Convention, Maker, NotApplicableError, NotReadError
 #: What compares two answers: it says nothing of a layer that never answers twice alike.
 COMPARED = ("own sentence", "formula", "token scale", "checkpoint", "chunks", "after the last",
     "no sharing", "low precision")  # fmt: skip
-FAR = 20_000  #: past the tables of nearly all classes that set their length themselves
+FAR = 20_000  #: Past the tables of nearly all classes that set their length themselves
 
 
 @dataclass(frozen=True)
