@@ -1,6 +1,6 @@
 """Where the book is public, and what follows: buttons, canonical links, link previews, sitemap.
 
-Everything comes from `repository: url:` in _config.yml (tools/chapters/address.py says how). While
+Everything comes from `repository: url:` in _config.yml (see tools/chapters/address.py). While
 that line is empty, no page names an address. Descriptions are there always: each page has its own.
 
 The extensions that exist do less here: sphinxext-opengraph takes its description from the first
@@ -127,15 +127,15 @@ def front_head(config):
 def open_the_form(app, pagename, templatename, context, doctree):
     """The issue button opens the form for broken pages, with the page filled in."""
 
-    def mend(buttons):
+    def fill_in(buttons):
         for button in buttons:
-            mend(button.get("buttons", []))
+            fill_in(button.get("buttons", []))
             if button.get("label") == "source-issues-button":
                 place = quote(f"{app.builder.get_target_uri(pagename)}")
                 base = button["url"].partition("?")[0]
                 button["url"] = f"{base}?template=broken-page.yml&place={place}"
 
-    mend(context.get("header_buttons", []))
+    fill_in(context.get("header_buttons", []))
 
 
 # ---- the site's files

@@ -2,28 +2,21 @@
 
 `.. api:: simplellm.sinusoids` (inside an `{eval-rst}` block, where autodoc is at home) documents
 the module. What can be imported from the top is called as it is imported there; what has a
-docstring is shown with it, a constant with the comment above or beside it.
+docstring is shown with it, a constant with its `#:` comment.
 """
 
 import ast
-import builtins
 import importlib
 import inspect
 import re
-import sys
 import textwrap
-from pathlib import Path
 
 from docutils import nodes
 from docutils.statemachine import StringList
-from sphinx.util import logging
+from sphinx.pycode import ModuleAnalyzer
 from sphinx.util.docutils import SphinxDirective
 
 from _ext import book_pages
-
-ROOT = Path(__file__).resolve().parent.parent
-log = logging.getLogger(__name__)
-
 
 # ---- which names there are
 
@@ -63,21 +56,15 @@ def called(module: str, name: str) -> str:
     return f"{module}.{name}"
 
 
-def remark(module: str, node) -> str:
-    """What a comment says about a constant: the lines right above it, or the end of its line."""
-    lines = inspect.getsource(importlib.import_module(module)).splitlines()
-    above = []
-    for line in reversed(lines[: node.lineno - 1]):
-        if not line.startswith("# ") or line.startswith("# --"):
-            break
-        above.insert(0, line[2:])
-    beside = re.search(r"#\s(.*)$", lines[node.lineno - 1]) if not above else None
-    text = beside[1] if beside else " ".join(above)
-    return text[:1].upper() + text[1:]
+def comment_at(module: str, name: str) -> list[str]:
+    """Return the lines of the `#:` comment at a constant, as autodoc reads it."""
+    analyzer = ModuleAnalyzer.for_module(module)
+    analyzer.analyze()
+    return analyzer.attr_docs.get(("", name), [])
 
 
 def code_of(module: str, node) -> str:
-    """The code of a class or function without its docstring, which stands on the page already."""
+    """The code of a class or function without its docstring, which is on the page already."""
     lines = inspect.getsource(importlib.import_module(module)).splitlines()
     first = min([node.lineno, *(d.lineno for d in node.decorator_list)])
     skipped = set()
@@ -94,7 +81,7 @@ def code_of(module: str, node) -> str:
 
 
 def namespace(module: str) -> dict[str, str]:
-    """What the package's names stand for in the code of a module: {name: full name}."""
+    """The package's names in the code of a module: {name: full name}."""
     loaded = importlib.import_module(module)
     return {
         name: called(value.__module__, value.__name__)
@@ -109,11 +96,11 @@ def namespace(module: str) -> dict[str, str]:
 def directive_for(module: str, name: Name) -> list[str]:
     full = called(module, name.name)
     if not name.is_code:
-        shown = repr(name.value)
-        short = len(shown) <= 60 and " object at 0x" not in shown and "function" not in shown
+        value = repr(name.value)
+        short = len(value) <= 60 and " object at 0x" not in value and "function" not in value
         lines = [f".. py:data:: {name.name}", f"   :module: {full.rpartition('.')[0]}"]
-        lines += [f"   :value: {shown}"] if short else []
-        return [*lines, "", f"   {remark(module, name.node)}", ""]
+        lines += [f"   :value: {value}"] if short else []
+        return [*lines, "", *(f"   {line}" for line in comment_at(module, name.name)), ""]
     kind = "autoclass" if isinstance(name.value, type) else "autofunction"
     if isinstance(name.value, type) and issubclass(name.value, BaseException):
         kind = "autoexception"
@@ -155,50 +142,23 @@ class Api(SphinxDirective):
 
 # ---- names in docstrings
 
-OTHERS = {"torch", "numpy", "matplotlib", "PIL"} | sys.stdlib_module_names
-# As they stand in signatures, where Sphinx does not see what they were imported from.
-SHORT = {"ArrayLike", "NDArray", "Axes", "Tensor", "np.float64", "t.Any"}
-SHORT |= {"nn.Embedding", "nn.Dropout", "nn.Module", "nn.Parameter"}
-SHORT.add("simplellm.printing.Class")  # a type variable
-
-
-def is_elsewhere(target: str) -> bool:
-    """Whether a name really exists in Python or in a library that the package uses."""
-    if target in SHORT or hasattr(builtins, target):
-        return True
-    top, *rest = target.split(".")
-    if top not in OTHERS:
-        return False
-    for length in range(len(rest), -1, -1):
-        try:
-            found = importlib.import_module(".".join([top, *rest[:length]]))
-        except ImportError:
-            continue
-        for part in rest[length:]:
-            found = getattr(found, part, None)
-        return found is not None
-    return False
-
 
 def resolve_name(app, env, node, contnode):
-    """What Sphinx did not find: a name of ours in another module, or a name of torch or numpy.
-
-    The latter stay text: the book links to nothing that it would have to fetch to check.
-    """
+    """Find a name of ours that Sphinx looks for in the wrong module, if it is the only one."""
     if node.get("refdomain") != "py":
         return None
     target = node["reftarget"]
     python = env.get_domain("py")
     ours = {o.docname + o.node_id: n for n, o in python.objects.items() if not o.aliased}
     ours = [name for name in ours.values() if name.endswith(f".{target}")]
-    if len(ours) == 1:
-        page = node.get("refdoc", env.docname)
-        return python.resolve_xref(env, page, app.builder, "obj", ours[0], node, contnode)
-    return contnode if is_elsewhere(target) else None
+    if len(ours) != 1:
+        return None
+    page = node.get("refdoc", env.docname)
+    return python.resolve_xref(env, page, app.builder, "obj", ours[0], node, contnode)
 
 
 def keep_colons(app, what, name, obj, options, lines):
-    """Napoleon takes what stands before a colon in a property's first line for its type."""
+    """Napoleon takes what is before a colon in a property's first line for its type."""
     if what == "property" and lines:
         lines[:1] = lines[0].replace(": ", ":\n", 1).split("\n")
 
@@ -233,5 +193,5 @@ def setup(app):
     app.connect("autodoc-process-docstring", keep_colons, priority=400)  # before napoleon
     app.connect("autodoc-process-signature", shorten_defaults)
     app.connect("missing-reference", resolve_name)
-    book_pages.MENDS += [make_signatures_lines, name_folds_in_the_sidebar]
+    book_pages.FIXES += [make_signatures_lines, name_folds_in_the_sidebar]
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,6 +1,6 @@
 """Contract pages: what a class promises, found out by running it while the book is built.
 
-`{contract} TokenEmbedding shapes` puts one table on the page. The cases stand in
+`{contract} TokenEmbedding shapes` puts one table on the page. The cases are in
 `_ext/contracts`, and the tests run the same ones.
 """
 
@@ -129,7 +129,7 @@ def code(text):
 
 
 def words(text):
-    """A paragraph in which what stands between backticks is code."""
+    """Make a paragraph in which backticks mark code."""
     paragraph = nodes.paragraph()
     for number, part in enumerate(text.split("`")):
         if part:
@@ -138,7 +138,7 @@ def words(text):
 
 
 def table(header, rows):
-    """A table of short texts; backticks mark code."""
+    """Make a table of short texts; backticks mark code."""
     group = nodes.tgroup(cols=len(header))
     group += [nodes.colspec(colwidth=1) for _ in header]
     head, body = nodes.thead(), nodes.tbody()
@@ -152,19 +152,19 @@ def table(header, rows):
 
 
 def definitions(found):
-    """Each call with what it raises below it."""
+    """Make a list of calls, each with its error below it."""
     items = nodes.definition_list(classes=["refusals"])
     for call, error, message in found:
-        said = nodes.paragraph("", "", code(error), nodes.Text(f": {message}"))
-        said["support_smartquotes"] = False  # the words of the error, and so its quotes
+        raised = nodes.paragraph("", "", code(error), nodes.Text(f": {message}"))
+        raised["support_smartquotes"] = False  # the words of the error, and so its quotes
         items += nodes.definition_list_item(
-            "", nodes.term("", "", code(call)), nodes.definition("", said)
+            "", nodes.term("", "", code(call)), nodes.definition("", raised)
         )
     return items
 
 
 def in_code(rows, columns):
-    """The rows, with what stands in these columns marked as code."""
+    """Return the rows with the cells of these columns marked as code."""
     return [
         [f"`{text}`" if number in columns else text for number, text in enumerate(row)]
         for row in rows

@@ -2,12 +2,13 @@
 
 import base64
 import json
-import re
 from io import BytesIO
 from pathlib import Path
 
 from docutils import nodes
 from sphinx.util.docutils import SphinxDirective
+
+from tools.chapters.chapter_map import title_of
 
 SIZE = 112, 70  # of a small picture: enough to know it again
 
@@ -27,15 +28,6 @@ def heatmaps_of(notebook: Path):
                 heatmap = from_html(text)
                 found.setdefault(heatmap.state["name"], heatmap)
     return list(found.values())
-
-
-def heading_of(notebook: Path) -> str:
-    """The title of a chapter: its first heading."""
-    for cell in json.loads(notebook.read_text("utf-8"))["cells"]:
-        found = re.search(r"^# (.+)$", "".join(cell["source"]), re.MULTILINE)
-        if cell["cell_type"] == "markdown" and found:
-            return found[1].replace("$", "").replace(r"\sqrt{d_{\text{model}}}", "√d_model")
-    raise ValueError(f"{notebook} has no title")
 
 
 def controls(state) -> str:
@@ -94,7 +86,7 @@ class HeatmapIndex(SphinxDirective):
             if not heatmaps:
                 continue
             section = nodes.section(ids=[f"in-{notebook.stem.replace('_', '-')}"])
-            section += nodes.title("", heading_of(notebook))
+            section += nodes.title("", title_of(notebook))
             rows = nodes.bullet_list(classes=["heatmap-index"])
             rows += [self.entry(page, heatmap) for heatmap in heatmaps]
             section += rows

@@ -1,10 +1,9 @@
 """Links that nobody writes: code names to their API page, terms to the glossary.
 
-Inline code that is exactly a public name leads to its entry: a name that stands at the top of the
-package, or one that this page's own code imports (`fit`, on a page that says
+Inline code that is exactly a public name leads to its entry: a name that is exported by the
+package itself, or one that this page's own code imports (`fit`, on a page with
 `from simplellm.training import fit`), or a dotted one. In a code cell the first use of each name
-does. A term of the glossary leads there from the first place on a page where it stands in running
-text.
+does. A term of the glossary leads there from its first place in the running text of a page.
 
 sphinx-codeautolink does the cells elsewhere; version 0.19 stops at the untitled sections of
 sphinx-exercise, and links every use, which is many stops for whoever walks by keyboard.
@@ -72,12 +71,12 @@ def parsed(block) -> ast.Module | None:
 
 
 class Names:
-    """What the names in the code of one page stand for."""
+    """The objects that the names in the code of one page are bound to."""
 
     def __init__(self, trees, objects):
         self.objects = objects
         self.known = {}  # {name: full name}
-        self.bound = set()  # names that also stand for something else on this page
+        self.bound = set()  # names that are also bound to something else on this page
         for tree in trees:
             for node in ast.walk(tree):
                 self.read(node)
@@ -117,7 +116,7 @@ class Names:
         return ""
 
     def full(self, node) -> str | None:
-        """The documented object that a name, or a dotted one, stands for."""
+        """Return the documented object that a name, or a dotted one, is bound to."""
         found = self.path(node)
         return found if found in self.objects else None
 
@@ -136,8 +135,8 @@ class Names:
             elif isinstance(node, (ast.Name, ast.Attribute)):
                 full = self.full(node)
                 shadowed = isinstance(node, ast.Name) and node.id in self.bound
-                plain = isinstance(node.ctx, ast.Load) and node.lineno == node.end_lineno
-                if full and plain and (id(node) in called or not shadowed):
+                on_one_line = isinstance(node.ctx, ast.Load) and node.lineno == node.end_lineno
+                if full and on_one_line and (id(node) in called or not shadowed):
                     found.append((node.lineno, node.col_offset, node.end_col_offset, full))
         first = {}
         for use in sorted(found):

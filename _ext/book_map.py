@@ -1,13 +1,13 @@
-"""The chapters as a map on the first page, and their numbers and the core path wherever they stand.
+"""The chapters as a map on the first page; their numbers and the core path wherever they appear.
 
 Where a page has an empty `<div id="concept-map"></div>`, the map of chapters/map.yml is drawn. In a
 notebook that element is invisible: JupyterLab strips SVG and styles from a page's prose, and the
-table below the map says the same with links.
+table below the map has the same content, with links.
 
 The map is an ordered list of links in the order of the numbers, which is what a keyboard and a
 screen reader meet. Style lays the list out as a map where there is room, and as a list with a line
-beside the core path on a phone. The lines between the boxes are decoration (`aria-hidden`): each
-box says in words what it needs. All of it is still, and works without JavaScript.
+along the core path on a phone. The lines between the boxes are decoration (`aria-hidden`): each
+box has in words what it needs. All of it is still, and works without JavaScript.
 """
 
 import functools
@@ -108,7 +108,7 @@ def drawing(chapters, places, rows):
 
 
 def in_numbers(chapter):
-    """What a box says about what comes first, in a few words."""
+    """Return what a box has to say about what comes first, in a few words."""
     parts = []
     if chapter.needs:
         parts.append(f"needs {chapter_map.in_words([str(n) for n in chapter.needs])}")
@@ -162,7 +162,7 @@ def piece(html):
 
 
 class Marks:
-    """A mend of book_pages: draws the map, and marks chapters in the frame around a page."""
+    """A page fix of book_pages: draws the map, and marks chapters in the frame around a page."""
 
     def __init__(self, builder, chapters):
         self.builder = builder
@@ -226,7 +226,7 @@ class Marks:
             heading.insert_before(note)
 
     def say_what_the_dot_means(self, soup, page):
-        """● in a table of chapters is a mark for the eye; say it in words too."""
+        """● in a table of chapters is a mark for the eye; add it in words."""
         for cell in soup.select("article table td:first-child"):
             text = cell.find(string=lambda text: text.lstrip().startswith("● "))
             if text:
@@ -252,8 +252,8 @@ def read_the_map(app):
             type="book",
             subtype="map",
         )
-    mends = [mend for mend in book_pages.MENDS if not isinstance(mend, Marks)]
-    book_pages.MENDS[:] = [Marks(app.builder, chapters), *mends]
+    fixes = [fix for fix in book_pages.FIXES if not isinstance(fix, Marks)]
+    book_pages.FIXES[:] = [Marks(app.builder, chapters), *fixes]
 
 
 def setup(app):

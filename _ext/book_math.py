@@ -23,7 +23,7 @@ CONVERTER = LatexToMathML()
 
 @cache
 def characters_of_the_font() -> set[int]:
-    """The characters that the style sheet says its font has."""
+    """Return the characters that the style sheet lists for its font."""
     declared = re.search(r"unicode-range: ([^;]+);", STYLE.read_text("utf-8"))
     found: set[int] = set()
     for part in declared[1].split(", "):
@@ -39,7 +39,7 @@ def to_mathml(tex: str, *, display: bool) -> str:
         ValueError: it cannot be set, or wants a character that the font does not have.
     """
     lines = SPLIT.fullmatch(tex)
-    if lines:  # lines that are aligned say so by & or \\
+    if lines:  # lines that are aligned have & or \\
         aligned = "&" in lines[1] or r"\\" in lines[1]
         tex = rf"\begin{{aligned}}{lines[1]}\end{{aligned}}" if aligned else lines[1]
     try:

@@ -1,8 +1,8 @@
 """Finish each rendered page: nothing dead, nothing from elsewhere, nothing in a reader's way.
 
-Sphinx hands a page to the disk as one string; this extension takes it just before that, mends it
-with the small functions below, and lets it go. Mending the finished markup, rather than overriding
-the theme's templates, survives another version of the theme: what a mend does not find, it leaves.
+Sphinx hands a page to the disk as one string; this extension takes it just before that, applies the
+fixes below to it, and passes it on. To fix the finished markup, rather than to override the theme's
+templates, survives another version of the theme: a fix leaves alone what it does not find.
 """
 
 import re
@@ -39,7 +39,7 @@ def load_scripts_of_tabs_where_there_are_tabs(soup, page):
             script.decompose()
 
 
-def say_each_thing_in_the_head_once(soup, page):
+def keep_head_elements_once(soup, page):
     """Sphinx 7.4 emits body-only scripts twice; a `const` declared twice throws on every page."""
     seen = set()
     for tag in soup.select("head > script, head > meta[name=viewport]"):
@@ -104,7 +104,7 @@ def fold_with_details(soup, page):
     """
     for box in soup.select("div.admonition.dropdown"):
         title = box.find(class_="admonition-title", recursive=False)
-        for link in title.find_all("a"):  # the exercise stands right above; a click is to open
+        for link in title.find_all("a"):  # the exercise is right above; a click is to open
             link.unwrap()
         box.name, title.name = "details", "summary"
     if soup.select(".toggle"):
@@ -147,7 +147,7 @@ def choose_the_theme_before_the_first_paint(soup, page):
 
 
 def name_landmarks(soup, page):
-    """axe `region`: the logo stands in a sidebar that is no landmark."""
+    """axe `region`: the logo is in a sidebar that is no landmark."""
     for sidebar in soup.select("div#pst-primary-sidebar"):
         sidebar["role"] = "navigation"
         sidebar["aria-label"] = "Book"
@@ -182,7 +182,7 @@ def make_downloads_download(soup, page):
 
 
 def warn_about_other_hosts(soup, page):
-    """With -W a page that would load from elsewhere fails the build. (Links to there are fine.)"""
+    """With -W a page that would load from elsewhere fails the build. (It may link to there.)"""
     loads = [
         tag[name]
         for tag in soup.select("script, img, iframe, source, video, audio, embed, object, link")
@@ -196,11 +196,11 @@ def warn_about_other_hosts(soup, page):
             warn("offline", "%s would load %s", page, url)
 
 
-MENDS = [
+FIXES = [
     drop_fontawesome_script,
     load_search_index_where_it_is_used,
     load_scripts_of_tabs_where_there_are_tabs,
-    say_each_thing_in_the_head_once,
+    keep_head_elements_once,
     keep_code_of_outputs_once,
     lead_claims_to_pages,
     remove_live_widgets,
@@ -217,7 +217,7 @@ MENDS = [
 ]
 
 
-# Three of five elements of the book only color code, where nothing is to be mended. (Of what a cell
+# Three of five elements of the book only color code, where there is nothing to fix. (Of what a cell
 # printed the text is looked at.)
 CODE = re.compile(
     r'(<div class="[^"]*highlight-(?!myst-ansi)[^"]*"><div class="highlight"><pre>)(.*?)(?=</pre>)',
@@ -233,8 +233,8 @@ def finish(html: str, page: str) -> str:
         return f"{found[1]}<!--code {len(code) - 1}-->"
 
     soup = BeautifulSoup(CODE.sub(put_aside, html), "html.parser")
-    for mend in MENDS:
-        mend(soup, page)
+    for fix in FIXES:
+        fix(soup, page)
     return re.sub(r"<!--code (\d+)-->", lambda found: code[int(found[1])], str(soup))
 
 

@@ -1,4 +1,4 @@
-"""A model in one file: what is written, and why another file is refused."""
+"""Checkpoints: a model's configuration and weights in one file, checked when it is read."""
 
 from __future__ import annotations
 
@@ -16,21 +16,23 @@ from torch import Tensor, nn
 
 from .files import write_atomically
 
+#: The name of the format, in every file.
 FORMAT = "simplellm model"
-VERSION = 1  # files from before there were versions have the same two parts and no number
+#: The version of the format. Older files have the same two parts and no version.
+VERSION = 1
 
-# What puts a model inside another module names it, and a checkpoint then has that in its names.
+#: Prefixes that wrappers such as DataParallel put before the names in a state_dict.
 WRAPPERS = frozenset({"module", "_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"})
 
 
 def write_checkpoint(
     path: str | os.PathLike[str], config: Mapping[str, Any], weights: Mapping[str, Tensor]
 ) -> None:
-    """Write configuration and weights to one file, in one step or not at all.
+    """Write a checkpoint: configuration and weights in one file, atomically.
 
     Args:
         path: The file, in a folder that exists.
-        config: Plain values by name.
+        config: Numbers, strings, booleans and lists of them, by name.
         weights: Tensors by name, of any floating-point dtypes; wrappers' names are left out.
     """
     file = io.BytesIO()
@@ -47,14 +49,14 @@ def write_checkpoint(
 def read_checkpoint(
     path: str | os.PathLike[str], names: Iterable[str]
 ) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """Configuration and weights of a file; nothing in it is executed.
+    """Read a checkpoint's configuration and weights without executing anything in it.
 
     Args:
         path: The file.
         names: What the configuration has to hold, no more and no less.
 
     Raises:
-        ValueError: If the file holds something else; says what.
+        ValueError: If the file is not a checkpoint of this format; the message says why.
         OSError: If it cannot be read.
     """
     with refused(path):
@@ -72,7 +74,7 @@ def read_checkpoint(
 
 @contextlib.contextmanager
 def refused(path: str | os.PathLike[str]) -> Iterator[None]:
-    """Say of whatever does not fit in which file it stands."""
+    """Turn an error about a file's content into a ValueError that names the file."""
     try:
         yield
     except (TypeError, ValueError, RuntimeError) as error:
@@ -82,7 +84,7 @@ def refused(path: str | os.PathLike[str]) -> Iterator[None]:
 
 
 def unwrapped(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The same weights without the names of what the model was wrapped in.
+    """Strip the prefixes that wrappers such as DataParallel put before a state_dict's names.
 
     Raises:
         ValueError: If two names become one.
@@ -101,7 +103,9 @@ def unwrapped(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def check_fits(weights: Mapping[str, Tensor], model: nn.Module) -> None:
-    """Refuse weights that are not those of a model; one on the meta device costs no memory.
+    """Check that weights have the names and shapes of a model's parameters.
+
+    The model may be on the meta device, where it costs no memory.
 
     Raises:
         ValueError: Names what is missing, what is unknown, and whose shape is another.
@@ -121,7 +125,7 @@ def check_fits(weights: Mapping[str, Tensor], model: nn.Module) -> None:
 
 
 def fill(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
-    """Give a model these weights, each in the dtype it was saved in."""
+    """Load weights into a model, each in the dtype it was saved in."""
     for name, value in (*model.named_parameters(), *model.named_buffers()):
         if name in weights:
             value.data = value.data.to(weights[name].dtype)
@@ -129,7 +133,7 @@ def fill(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
 
 
 def _unpickled(path: str | os.PathLike[str]) -> Any:
-    """Whatever a file of torch.save holds, as long as it is plain values and tensors."""
+    """Read a file of torch.save that holds only Python's own values and tensors."""
     if Path(path).is_dir():
         raise ValueError("it is a folder.")
     data = Path(path).read_bytes()

@@ -6,7 +6,7 @@ Python numbers, shapes and dtypes, and so hold under `torch.compile`, `torch.exp
 no check waits for a GPU, and not where a transform hides them.
 
 With `fullgraph=True` torch.compile wraps every error into its own `Unsupported`; it quotes ours as
-long as the text is made of numbers and not of symbols, which `shown` sees to.
+long as the text holds numbers and no symbols, which is what `shown` is for.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from numbers import Real
 import torch
 from torch import Tensor
 
+#: The integer dtypes of ids and positions.
 INTEGER_DTYPES = frozenset(
     # uint16 and uint32 too: tokenised corpora are often stored in them.
     {torch.uint8, torch.uint16, torch.uint32, torch.uint64}
@@ -26,7 +27,7 @@ INTEGER_DTYPES = frozenset(
 )
 
 
-def _plain(value: object) -> object:
+def _python_number(value: object) -> object:
     """The Python number inside a NumPy scalar or a tensor without axes; else the value itself."""
     if isinstance(value, (int, float, complex, str)):
         # torch.compile takes a number for a symbol, which it cannot ask for attributes.
@@ -39,7 +40,7 @@ def _plain(value: object) -> object:
 
 
 def shown(value: object) -> object:
-    """A value for an error's text: while tracing, the number behind a symbol.
+    """Convert a value for an error message: while tracing, a symbol becomes its number.
 
     torch.compile shows the text of an error only if it can make it, and it cannot print symbols.
     """
@@ -53,12 +54,12 @@ def shown(value: object) -> object:
 
 
 def _sizes(tensor: Tensor) -> tuple[int, ...]:
-    """The shape for an error's text, in numbers also while tracing."""
+    """Return a shape for an error message, as numbers also while tracing."""
     return tuple([operator.index(size) for size in tensor.shape])
 
 
 def check_positive_int(name: str, value: object) -> int:
-    """A whole number of at least 1, as an int."""
+    """Check that an argument is a positive integer, and return it as an int."""
     number = check_int(name, value)
     if number < 1:
         raise ValueError(f"{name} must be at least 1, got {shown(value)}.")
@@ -66,11 +67,11 @@ def check_positive_int(name: str, value: object) -> int:
 
 
 def check_int(name: str, value: object) -> int:
-    """A whole number of any type, as an int; True and False are not numbers here."""
-    # torch.SymInt stands for a length that torch.export keeps open.
+    """Check that an argument is an integer of any type but bool, and return it as an int."""
+    # torch.SymInt is a length that torch.export keeps dynamic.
     if isinstance(value, (int, torch.SymInt)) and not isinstance(value, bool):
         return value  # type: ignore[return-value]
-    number = _plain(value)
+    number = _python_number(value)
     if isinstance(number, (int, torch.SymInt)) and not isinstance(number, bool):
         return number  # type: ignore[return-value]
     if isinstance(number, (bool, float, complex, Tensor)) or not hasattr(number, "__index__"):
@@ -86,11 +87,11 @@ def check_int(name: str, value: object) -> int:
 
 
 def check_number(name: str, value: object) -> float:
-    """A real number of any type, as a float; strings, True and False are not numbers here."""
+    """Check that an argument is a real number of any type but bool, and return it as a float."""
     if isinstance(value, (float, torch.SymInt, torch.SymFloat)):
-        # NumPy's float64 is a float too, but not one that a file of plain numbers may hold.
+        # NumPy's float64 is a float too, but a checkpoint may hold Python's own numbers only.
         return float(value) if type(value).__module__ == "numpy" else value  # type: ignore[return-value]
-    number = _plain(value)
+    number = _python_number(value)
     if isinstance(number, bool) or not isinstance(number, (Real, Decimal)):
         raise TypeError(f"{name} must be a number, got {value!r} of type {type(value).__name__}.")
     try:
@@ -100,7 +101,7 @@ def check_number(name: str, value: object) -> float:
 
 
 def check_bool(name: str, value: object) -> None:
-    """Refuse anything but True and False: a string or a number here is a mistake, not a yes."""
+    """Check that an argument is a bool: no other value is taken for its truth."""
     if not isinstance(value, bool):
         raise TypeError(
             f"{name} must be True or False, got {value!r} of type {type(value).__name__}."
@@ -108,7 +109,7 @@ def check_bool(name: str, value: object) -> None:
 
 
 def check_even_d_model(d_model: object) -> int:
-    """A width that holds a sine and a cosine column for each frequency, as an int."""
+    """Check that d_model is even, a sine and a cosine for each frequency; return it as an int."""
     width = check_positive_int("d_model", d_model)
     if width % 2:
         raise ValueError(
@@ -119,7 +120,7 @@ def check_even_d_model(d_model: object) -> int:
 
 
 def check_dtype(dtype: torch.dtype | None) -> None:
-    """Refuse a table of whole numbers: it could hold neither sines nor gradients."""
+    """Check that a dtype is floating point: an integer table has neither sines nor gradients."""
     if dtype is None:
         return
     if not isinstance(dtype, torch.dtype):  # NumPy's, or a name
@@ -132,7 +133,7 @@ def check_dtype(dtype: torch.dtype | None) -> None:
 
 
 def check_base(base: object) -> float:
-    """A base that gives frequencies, as a float."""
+    """Check that the base of the frequencies is positive and finite; return it as a float."""
     number = check_number("base", base)
     # A chained comparison, not math.isfinite: torch.compile may hold base as a symbol.
     if not 0 < number < math.inf:
@@ -141,7 +142,7 @@ def check_base(base: object) -> float:
 
 
 def check_init_std(init_std: object) -> float:
-    """A standard deviation, finite and not negative, as a float."""
+    """Check that a standard deviation is finite and not negative; return it as a float."""
     number = check_number("init_std", init_std)
     if not 0 <= number < math.inf:
         raise ValueError(f"init_std must be finite and at least 0, got {init_std}.")
@@ -149,7 +150,7 @@ def check_init_std(init_std: object) -> float:
 
 
 def check_positive_number(name: str, value: object) -> float:
-    """A finite number above 0, as a float."""
+    """Check that an argument is a positive, finite number; return it as a float."""
     number = check_number(name, value)
     # A chained comparison, not math.isfinite: torch.compile may hold the value as a symbol.
     if not 0 < number < math.inf:
@@ -158,7 +159,7 @@ def check_positive_number(name: str, value: object) -> float:
 
 
 def check_dropout(dropout: object, name: str = "dropout") -> float:
-    """A probability in [0, 1), as a float; 1 would silence the layer for good."""
+    """Check that a dropout probability is in [0, 1): 1 would zero every output; return a float."""
     number = check_number(name, dropout)
     if not 0.0 <= number < 1.0:
         raise ValueError(
@@ -217,7 +218,7 @@ def _how_to_make_ids(ids: object) -> str:
 
 
 def check_ids(ids: object) -> None:
-    """Refuse token ids that are no integer tensor of shape (batch, seq_len)."""
+    """Check that token ids are an integer tensor of shape (batch, seq_len)."""
     if not isinstance(ids, Tensor):
         raise TypeError(
             f"ids must be a tensor of shape (batch, seq_len), got {type(ids).__name__}."
@@ -234,7 +235,7 @@ def check_ids(ids: object) -> None:
 
 
 def check_mask(mask: object, name: str = "mask") -> None:
-    """Refuse a mask that is no bool or integer tensor of 0 and 1, (batch, seq_len)."""
+    """Check that a mask is a bool or integer tensor of 0 and 1, of shape (batch, seq_len)."""
     if not isinstance(mask, Tensor):
         raise TypeError(
             f"{name} must be a tensor of shape (batch, seq_len), got {type(mask).__name__}."
@@ -260,7 +261,7 @@ def check_mask(mask: object, name: str = "mask") -> None:
 
 
 def check_vectors(x: object, d_model: int) -> None:
-    """Refuse anything but floating-point vectors of shape (batch, seq_len, d_model)."""
+    """Check that x is a floating-point tensor of shape (batch, seq_len, d_model)."""
     if not isinstance(x, Tensor):
         raise TypeError(
             f"x must be a tensor of shape (batch, seq_len, d_model), got {type(x).__name__}."
@@ -283,7 +284,7 @@ def check_vectors(x: object, d_model: int) -> None:
 
 
 def check_start(start: object) -> int:
-    """A whole number of at least 0, as an int."""
+    """Check that start is an integer of at least 0; return it as an int."""
     if type(start) is int and start >= 0:  # nearly always: each step of generation passes here
         return start
     if isinstance(start, Tensor):
@@ -301,7 +302,7 @@ def check_start(start: object) -> int:
 
 
 def check_positions(positions: object, x: Tensor) -> None:
-    """Refuse explicit positions that are no integers or do not fit x."""
+    """Check that explicit positions are integers, of shape (seq_len,) or (batch, seq_len)."""
     if not isinstance(positions, Tensor):
         raise TypeError(
             f"positions must be a tensor, got {type(positions).__name__}. "
@@ -323,7 +324,7 @@ def check_positions(positions: object, x: Tensor) -> None:
 
 
 def first_outside(indices: Tensor, size: int) -> tuple[int, tuple[int, ...]] | None:
-    """The first index outside [0, size) and where it stands, or None.
+    """Find the first index outside [0, size): the index and its place in the tensor, or None.
 
     Reads the values, so call it only once something has gone wrong, or on CPU.
     """

@@ -29,7 +29,7 @@ def python_topics() -> str:
         >>> "Boolean operations" in text
         True
 
-    Source: ``pydoc_data.topics`` of Python 3.11.7, under the licence that stands beside the text;
+    Source: ``pydoc_data.topics`` of Python 3.11.7, under the licence in the text's folder;
     ``help("topics")`` lists those of your Python.
     """
     file = resources.files(__package__) / "texts" / "python_topics.txt"
@@ -39,7 +39,7 @@ def python_topics() -> str:
 def read_text(path: str | os.PathLike[str], *, min_length: int = 1000) -> str:
     r"""Read a text file in UTF-8.
 
-    A byte order mark is left out, and every line ends in a plain newline.
+    A byte order mark is left out, and every line ends in a newline alone.
 
     Args:
         path: The file.
@@ -69,7 +69,7 @@ def read_text(path: str | os.PathLike[str], *, min_length: int = 1000) -> str:
         raise FileNotFoundError(
             f"path {shown} does not exist; the current folder is {os.getcwd()!r}."
         ) from error
-    except OSError as error:  # Windows says PermissionError for a folder
+    except OSError as error:  # Windows raises PermissionError for a folder
         if Path(path).is_dir():
             raise IsADirectoryError(f"path {shown} is a folder: name a text file in it.") from error
         raise
@@ -155,7 +155,7 @@ def random_windows(
 ) -> Tensor:
     """Draw windows anywhere in the blocks; none crosses from one block into another.
 
-    The model reads ``windows[:, :-1]`` and is to say ``windows[:, 1:]``. From the rows of
+    The inputs are ``windows[:, :-1]`` and the targets ``windows[:, 1:]``. From the rows of
     ``aligned_windows`` this draws whole rows, in random order.
 
     Args:
@@ -195,7 +195,7 @@ def random_windows(
 def aligned_windows(blocks: Tensor, seq_len: int, *, shift: int = 0) -> Tensor:
     """Cut the blocks into windows at fixed places: each begins where the one before ends.
 
-    With another ``shift`` the same text stands at other positions.
+    With another ``shift`` the same text is at other positions.
 
     Args:
         blocks: ``(blocks, block)``, as ``split_blocks`` gives them.

@@ -21,10 +21,14 @@ from typing import Any
 from .records import Record
 from .training import Run
 
+#: Seeds of the final runs.
 SEEDS = (0, 1, 2, 3, 4)
-SELECTION_SEED = 100  # data and initialisation that no reported run has
+#: Seed of the selection runs: data and initialisation that no reported run has.
+SELECTION_SEED = 100
+#: Candidate learning rates.
 RATES = (3e-3, 1e-2, 3e-2)
 
+#: Settings of the small model that all experiments train.
 MICROSCOPE: dict[str, Any] = {
     "d_model": 64,
     "n_layers": 2,
@@ -33,10 +37,10 @@ MICROSCOPE: dict[str, Any] = {
     "tie_weights": False,
 }
 
-# What each way of telling positions adds to the microscope. The sizes are part of the comparison:
-# the recipe this book teaches scales the tokens and has sinusoids of root mean square 0.71; a
-# learned table starts from 0.02 beside unscaled tokens of 0.02, as in GPT-2. The two "matched"
-# arms swap the sizes, to tell the kind of an encoding from its size.
+#: What each position scheme adds to the microscope. The sizes are part of the comparison:
+#: the recipe this book teaches scales the tokens and has sinusoids of root mean square 0.71; a
+#: learned table starts from 0.02, as unscaled tokens do, as in GPT-2. The two "matched" arms swap
+#: the sizes, to separate the kind of an encoding from its size.
 POSITION_ARMS: dict[str, dict[str, Any]] = {
     "none": {"position": "none", "scale": False},
     "sinusoidal": {"position": "sinusoidal", "scale": True},
@@ -51,7 +55,7 @@ POSITION_ARMS: dict[str, dict[str, Any]] = {
 
 @dataclass(frozen=True)
 class Experiment:
-    """Arms to compare, and what they share.
+    """An experiment: arms to compare, and the settings they share.
 
     Attributes:
         name: What it is called on the command line, and the name of its file of records.
@@ -80,7 +84,7 @@ class Experiment:
         return Run(experiment=self.name, arm=arm, stage=stage, seed=seed, lr=rate, **settings)
 
     def selection_runs(self) -> list[Run]:
-        """Each arm once at each candidate rate; none where there is one candidate."""
+        """Return a run for each arm and candidate rate; none where there is one candidate."""
         if len(self.rates) == 1:
             return []
         return [
@@ -90,7 +94,7 @@ class Experiment:
         ]
 
     def chosen_rates(self, records: Iterable[Record]) -> dict[str, float]:
-        """For each arm, the candidate with the lowest validation loss.
+        """Return for each arm the candidate rate with the lowest validation loss.
 
         Raises:
             ValueError: If the record of a selection run is missing; names the arm and the rate.
@@ -112,7 +116,7 @@ class Experiment:
         return {arm: rate for arm, (_, rate) in best.items()}
 
     def final_runs(self, records: Iterable[Record]) -> list[Run]:
-        """Each arm with every seed, at the rate its selection runs chose."""
+        """Return a run for each arm and seed, at the rate that the selection runs chose."""
         rates = self.chosen_rates(records)
         return [
             self._run(arm, "final", seed, rates[arm]) for arm in self.arms for seed in self.seeds
@@ -309,4 +313,5 @@ _EXPERIMENTS = (
     ),
 )
 
+#: The book's experiments, by name.
 EXPERIMENTS: dict[str, Experiment] = {experiment.name: experiment for experiment in _EXPERIMENTS}

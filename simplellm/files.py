@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-TEMPORARY = ".tmp"  # how the name ends under which a file is written
+#: The suffix of a file while it is written.
+TEMPORARY = ".tmp"
 
 
 def write_atomically(path: Path, data: bytes) -> None:

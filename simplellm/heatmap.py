@@ -34,7 +34,7 @@ from .sinusoids import DEFAULT_BASE, sinusoidal_encoding, wavelengths
 
 MAX_SIDE = 2048
 MAX_VALUES = 1 << 20
-LARGEST, LEAST = 1e150, 1e-150  # squares of these are still numbers, in Python and in the browser
+LARGEST, LEAST = 1e150, 1e-150  #: Squares of these are still numbers, in Python and in the browser
 
 State = dict[str, Any]
 

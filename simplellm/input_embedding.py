@@ -31,7 +31,7 @@ class InputEmbedding(nn.Module):
             ``use_learned_pe`` it must be left alone.
         position_rms: Root mean square that the position rows start from. Left at None it is what
             each kind has by itself: 1/√2 for sinusoids, 0.02 for a learned table. Setting it
-            tells the kind of an encoding from its size.
+            separates the kind of an encoding from its size.
         device: Device of tables and buffers.
         dtype: Floating-point dtype of tables and buffers.
 

@@ -32,7 +32,7 @@ class LearnedPositionalEmbedding(nn.Module):
 
     Attributes:
         embedding: The table, an ``nn.Embedding`` of shape ``(max_seq_len, d_model)``.
-        max_seq_len: Number of rows the table has now; a table that has grown says so.
+        max_seq_len: Number of rows the table has now, also after it has grown.
         d_model: As given.
 
     Shape:
@@ -109,7 +109,7 @@ class LearnedPositionalEmbedding(nn.Module):
                     "sequence, build a longer table, or use PositionalEncoding."
                 )
             if not (torch.compiler.is_compiling() or is_observed(table)):
-                # The rows stand side by side already: a view of them needs no copy.
+                # The rows are contiguous already: a view of them needs no copy.
                 return x + table.weight[start:end].to(x.dtype)
             positions = torch.arange(start, end, device=x.device)
         hint = "A learned table has no row for it."

@@ -16,8 +16,8 @@ from .heatmap import Interactive
 from .palette import stylesheet
 from .printing import prints_anywhere
 
-# What the controls of each kind set; a sentence's state has a table of positions besides, which is
-# no control.
+#: What the controls of each kind set; a sentence's state has a table of positions besides, which is
+#: no control.
 CONTROLS = {
     "encoding": ("d_model", "positions", "base", "columns", "pin"),
     "grid": ("frame", "pin"),

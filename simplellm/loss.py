@@ -1,4 +1,4 @@
-"""The loss of a language model, and what is wrong with targets of other people's habits."""
+"""The next-token loss, and messages for targets in the layout of other libraries."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from .vocabulary import PAD
 
 
 def next_token_loss(logits: Tensor, targets: Tensor) -> Tensor:
-    """Mean cross-entropy over the targets that are not PAD, in nats per token.
+    """Compute the mean cross-entropy over the targets that are not PAD, in nats per token.
 
-    Nothing is shifted here: the model reads ``ids[:, :-1]`` and is to say ``ids[:, 1:]``. The
+    Nothing is shifted here: the inputs are ``ids[:, :-1]`` and the targets ``ids[:, 1:]``. The
     target at the end of a text that others are packed behind is PAD, because what follows it
     there is another text.
 
@@ -31,7 +31,7 @@ def next_token_loss(logits: Tensor, targets: Tensor) -> Tensor:
     Raises:
         TypeError: If logits are no floating-point tensor or targets no integer one.
         ValueError: If the shapes or devices differ, or every target is PAD.
-        IndexError: If a target is no id; names it and where it stands.
+        IndexError: If a target is no id; the message has it and its place.
 
     Example:
         >>> next_token_loss(torch.zeros(1, 2, 8), torch.tensor([[5, 0]]))  # ln 8
@@ -74,7 +74,7 @@ def _is_known(condition: Tensor) -> bool:
 
 
 def _check(logits: object, targets: object) -> None:
-    """Refuse a pair that does not belong together; reads dtypes and shapes only."""
+    """Check that logits and targets fit each other, by dtypes and shapes only."""
     for name, value in (("logits", logits), ("targets", targets)):
         if not isinstance(value, Tensor):
             raise TypeError(f"{name} must be a tensor, got {type(value).__name__}.")
@@ -99,7 +99,7 @@ def _check(logits: object, targets: object) -> None:
 
 
 def _hint(logits: tuple[int, ...], targets: tuple[int, ...]) -> str:
-    """What other habit a pair of shapes comes from."""
+    """Return a hint at the layout that a pair of shapes comes from, or ""."""
     if targets == logits:
         return " One-hot rows become ids: targets.argmax(-1)."
     if len(logits) == 2:

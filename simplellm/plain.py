@@ -1,4 +1,4 @@
-"""Numbers and texts of any library as Python's own, which every file can hold."""
+"""Conversion of numbers and strings of any library to Python's own types, which JSON can hold."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import Tensor
 
 
 def plain(value: Any) -> Any:
-    """What a value says, in Python's own types.
+    """Convert a value to Python's own types.
 
     A setting often comes from an array, a table or an option parser. As numpy's ``int8`` it would
     overflow in the first product, and no JSON and no safe unpickler takes it.

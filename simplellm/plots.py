@@ -30,16 +30,16 @@ if TYPE_CHECKING:
 
 STILL_PIXELS = (720, 360)
 
-# Sine and cosine, token and position, first and second: the same two inks as in the heatmaps.
-# They differ in lightness as well as in hue; give the second a dash or another marker besides.
+#: Sine and cosine, token and position, first and second: the same two inks as in the heatmaps.
+#: They differ in lightness as well as in hue; give the second a dash or another marker besides.
 FIRST = colors("first")[0]
 SECOND = colors("second")[0]
 INK = colors("ink")[0]
 MUTED = colors("muted")[0]
 FAINT = colors("faint")[0]
 
-# Each position scheme looks the same in every figure. Absolute schemes are solid and those inside
-# attention dashed; markers differ too, so no figure needs its colours.
+#: Each position scheme looks the same in every figure. Absolute schemes are solid and those inside
+#: attention dashed; markers differ too, so no figure needs its colours.
 SCHEMES: dict[str, dict[str, Any]] = {
     "none": {"color": MUTED, "linestyle": ":", "marker": "x"},
     "sinusoidal": {"color": FIRST, "linestyle": "-", "marker": "o"},

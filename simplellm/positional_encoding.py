@@ -123,7 +123,7 @@ class PositionalEncoding(nn.Module):
         By way of float32 in every case, so that a row is the same number to the last bit whether
         it was stored or is computed now.
         """
-        # Apple's GPUs have no float64: the formula is computed beside them and the rows sent over.
+        # Apple's GPUs have no float64: the formula is computed on the CPU and the rows copied.
         place = torch.device("cpu") if positions.device.type == "mps" else positions.device
         exact = self._exact(positions.to(place))
         return exact.to(torch.float32).to(device=positions.device, dtype=self.pe.dtype)

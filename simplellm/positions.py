@@ -1,4 +1,4 @@
-"""Which position each token has."""
+"""Positions of the tokens of a padded batch."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from .checks import check_mask
 
 
 def positions_from_mask(mask: Tensor) -> Tensor:
-    """Positions for a padded batch: the first real token of each row stands at position 0.
+    """Compute positions from a padding mask: the first real token of each row has position 0.
 
     Needed for left padding, where the index of a token is not its position in the text. Padding
     before the text is given position 0, padding after it the position of the last real token:

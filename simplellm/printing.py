@@ -13,9 +13,10 @@ import sys
 import unicodedata
 from typing import Any, TypeVar
 
-SPELLED = "simplellm.spelled"  # the name of the error handler, for `str.encode` and for streams
+#: The name of the error handler, for `str.encode` and for streams.
+SPELLED = "simplellm.spelled"
 
-# In ASCII, which all code pages have.
+#: The ASCII spelling, which all code pages have, of each character.
 SPELLINGS = {
     **{"√": "sqrt ", "×": "x", "·": "*", "−": "-", "–": "-", "—": "-", "±": "+-", "½": "1/2"},
     **{"π": "pi", "λ": "lambda", "ω": "omega", "η": "eta", "ε": "epsilon", "σ": "sigma"},
@@ -65,6 +66,7 @@ def printable(text: str) -> str:
     return text.encode(encoding, SPELLED).decode(encoding)
 
 
+#: A class.
 Class = TypeVar("Class", bound=type)
 
 

@@ -1,4 +1,4 @@
-"""What made a table of sinusoids that was found in a checkpoint: for the message that refuses it.
+"""Comparison of a checkpoint's sinusoidal table with the formula, for the error that refuses it.
 
 Only loading comes here, so nothing needs to be fast. On the CPU whatever the default device.
 """
@@ -12,7 +12,8 @@ from torch import Tensor
 
 from .sinusoids import frequencies, sinusoidal_encoding
 
-ROWS = 4096  # of a longer table the first ones tell as much
+#: Rows that are compared; of a longer table the first ones are enough.
+ROWS = 4096
 
 
 def _rounding_of(saved: Tensor) -> float:
@@ -27,7 +28,7 @@ def _rounding_of(saved: Tensor) -> float:
 
 
 def first_difference(saved: Tensor, base: float, amplitude: float) -> tuple[int, int] | None:
-    """Position and column of the number furthest from the formula; None if rounding excuses all.
+    """Return position and column of the largest error of a table; None if rounding explains all.
 
     Args:
         saved: ``(length, d_model)``, floating point, from position 0 on.
@@ -53,7 +54,7 @@ def first_difference(saved: Tensor, base: float, amplitude: float) -> tuple[int,
 
 
 def what_differs(saved: Tensor, base: float, amplitude: float) -> str:
-    """In which numbers a saved table was made another way than with ``base`` and ``amplitude``.
+    """Describe how a saved table differs from that of ``base`` and ``amplitude``.
 
     Args:
         saved: ``(length, d_model)``, floating point.
@@ -173,7 +174,7 @@ def _first_position(row: Tensor, rates: Tensor) -> int:
     """The position whose angles are nearest to those of the first row, whatever its size."""
     # The fastest pair knows it up to whole turns only, a slow one roughly: ask each, then compare.
     guesses = row.angle() / rates
-    guesses = guesses[guesses.abs() < 1e6].round()  # leaves out pairs that stand still
+    guesses = guesses[guesses.abs() < 1e6].round()  # leaves out pairs that do not turn
     guesses = torch.cat((guesses.new_zeros(1), guesses))
     angles = guesses.unsqueeze(-1) * rates
     off = (torch.polar(torch.ones_like(angles), angles) - row).abs().amax(-1)

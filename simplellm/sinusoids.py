@@ -18,8 +18,10 @@ from torch import Tensor
 
 from .checks import check_base, check_even_d_model
 
+#: A number, a sequence of numbers, or a tensor.
 Positions: TypeAlias = Tensor | Sequence[float] | float
 
+#: The constant of Vaswani et al. 2017, section 3.5.
 DEFAULT_BASE = 10_000.0
 
 
@@ -30,13 +32,13 @@ def _angles(positions: Positions, d_model: int, base: float) -> Tensor:
     else:
         # Asked for at once: by way of the default dtype a Python float would lose half its digits.
         p = torch.as_tensor(positions, dtype=torch.float64)
-    # Without waiting: a plain .to() would hold the host up until the GPU has caught up.
+    # Without waiting: .to() alone would block the host until the GPU has caught up.
     rates = frequencies(d_model, base).to(p.device, non_blocking=True)
     return p.unsqueeze(-1) * rates
 
 
 def frequencies(d_model: int, base: float = DEFAULT_BASE) -> Tensor:
-    """Angular frequency of each pair of columns, fastest first.
+    """Compute the angular frequency of each pair of columns, fastest first.
 
     Pair ``i`` turns by ``base ** (-2 * i / d_model)`` radians per position.
 
@@ -64,7 +66,7 @@ def frequencies(d_model: int, base: float = DEFAULT_BASE) -> Tensor:
 
 
 def wavelengths(d_model: int, base: float = DEFAULT_BASE) -> Tensor:
-    """Number of positions after which each pair of columns has turned once.
+    """Compute the wavelength of each pair of columns: positions until it has turned once.
 
     They run from 2π to ``2π * base ** ((d_model - 2) / d_model)``; ``2π * base`` itself is
     never reached.
@@ -89,7 +91,7 @@ def wavelengths(d_model: int, base: float = DEFAULT_BASE) -> Tensor:
 
 
 def sinusoidal_encoding(positions: Positions, d_model: int, base: float = DEFAULT_BASE) -> Tensor:
-    """The encoding of any positions: whole, fractional or negative.
+    """Compute the sinusoidal encoding of positions: whole, fractional or negative.
 
     Args:
         positions: A number, a sequence of numbers or a tensor of any shape, in positions.
@@ -116,7 +118,7 @@ def sinusoidal_encoding(positions: Positions, d_model: int, base: float = DEFAUL
 
 
 def shift_rotation(k: float, d_model: int, base: float = DEFAULT_BASE) -> Tensor:
-    """The matrix that moves every encoding by ``k`` positions, whatever the position.
+    """Compute the matrix that moves every encoding by ``k`` positions, whatever the position.
 
     ``shift_rotation(k, d) @ sinusoidal_encoding(p, d)`` equals ``sinusoidal_encoding(p + k, d)``.
     It is block-diagonal: each pair of columns is rotated by its own angle, ``k`` times its
@@ -142,15 +144,15 @@ def shift_rotation(k: float, d_model: int, base: float = DEFAULT_BASE) -> Tensor
     """
     angles = k * frequencies(d_model, base)  # (d_model / 2,)
     cos, sin = angles.cos(), angles.sin()
-    # The pair is (sin, cos), not (cos, sin), so the minus sign stands in the lower row.
+    # The pair is (sin, cos), not (cos, sin), so the minus sign is in the lower row.
     blocks = torch.stack((torch.stack((cos, sin), -1), torch.stack((-sin, cos), -1)), -2)
     return torch.block_diag(*blocks)  # type: ignore[no-untyped-call]
 
 
 def offset_kernel(offsets: Positions, d_model: int, base: float = DEFAULT_BASE) -> Tensor:
-    """Dot product of two encodings that stand ``offsets`` apart.
+    """Compute the dot product of two encodings whose positions differ by ``offsets``.
 
-    It is the same wherever the two stand: the sum over pairs of ``cos(offset * frequency)``.
+    It depends on nothing but the offset: the sum over pairs of ``cos(offset * frequency)``.
 
     Args:
         offsets: A number, a sequence of numbers or a tensor of any shape, in positions.

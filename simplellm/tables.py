@@ -1,4 +1,4 @@
-"""Looking rows up in an ``nn.Embedding``: what token and learned position tables share."""
+"""Lookup in an ``nn.Embedding``, as token tables and learned position tables share it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ except ImportError:  # a private name, which any release of torch may change
 
 
 def size_of(table: nn.Embedding) -> tuple[int, int]:
-    """Rows and width of a table, from the table itself: its weight may have been replaced."""
+    """Return a table's number of rows and width, of the weight that it has now."""
     weight = table.weight
     if isinstance(weight, Tensor) and weight.dim() == 2:
         return weight.shape[0], weight.shape[1]
@@ -27,13 +27,13 @@ def size_of(table: nn.Embedding) -> tuple[int, int]:
 
 
 def size_if_changed(name: str, table: nn.Embedding) -> str:
-    """For a repr: the number of rows, if the table's own repr tells another."""
+    """Return the number of rows for a repr, "" if the table's own repr gives the same."""
     rows = size_of(table)[0]
     return "" if rows == table.num_embeddings else f"{name}={rows}, "
 
 
 def check_width(width: int, d_model: int) -> None:
-    """Refuse a table that was replaced by one of another width."""
+    """Check that a table, which may have been replaced, still has the module's width."""
     if width != d_model:
         raise ValueError(
             f"the table's rows are {width} wide, but d_model = {d_model}: replace the table by "
@@ -42,7 +42,7 @@ def check_width(width: int, d_model: int) -> None:
 
 
 def zero_padding_row(table: nn.Module, _: object = None) -> None:
-    """Keep what ``padding_idx`` promises when a checkpoint has another row there, and say so.
+    """Zero the row of ``padding_idx`` after a checkpoint was loaded, with a warning.
 
     A hook to run after ``load_state_dict``.
     """
@@ -62,7 +62,7 @@ def zero_padding_row(table: nn.Module, _: object = None) -> None:
 
 
 def look_up(table: nn.Embedding, indices: Tensor, name: str, size_name: str, hint: str) -> Tensor:
-    """The rows of ``table`` at ``indices``; an index that has none is named, with its place.
+    """Look up the rows of ``table`` at ``indices``; the error names an index without a row.
 
     Raises:
         IndexError: On CPU, if an index is below 0 or not below the number of rows.
@@ -87,7 +87,7 @@ def look_up(table: nn.Embedding, indices: Tensor, name: str, size_name: str, hin
 
 
 def is_observed(table: nn.Embedding) -> bool:
-    """Whether a hook or a subclass may see or change what the lookup does.
+    """Return whether a hook or a subclass may see or change what the lookup does.
 
     If not, nobody but the caller holds the rows, and reading the weight is as good as looking up.
     """

@@ -1,8 +1,8 @@
 """Small tasks in which position decides the answer.
 
 Ids 0, 1 and 2 are PAD, BOS and EOS as in `simplellm.vocabulary`; symbols start at 3. A causal
-model that reads ``ids[:, :t + 1]`` is to say ``targets[:, t]``, so nothing needs shifting. Where a
-target is PAD there is nothing to say, and it is not scored.
+model predicts ``targets[:, t]`` from ``ids[:, :t + 1]``, so nothing needs shifting. PAD targets are
+not scored.
 """
 
 from __future__ import annotations
@@ -17,11 +17,12 @@ from torch import Tensor
 from .checks import check_positive_int
 from .vocabulary import BOS, PAD
 
-FIRST = 3  # the id of the first symbol, after PAD, BOS and EOS
+#: The id of the first symbol, after PAD, BOS and EOS.
+FIRST = 3
 
 
 class Batch(NamedTuple):
-    """What a model reads and what it is to say, each ``(batch, seq_len)`` of int64."""
+    """Inputs and targets of a model, each ``(batch, seq_len)``, int64."""
 
     ids: Tensor
     targets: Tensor
@@ -29,7 +30,7 @@ class Batch(NamedTuple):
 
 @dataclass(frozen=True)
 class Task(ABC):
-    """What all tasks share.
+    """Base class of the tasks.
 
     Attributes:
         name: The name in ``TASKS``.
@@ -95,7 +96,7 @@ class Task(ABC):
 
 @dataclass(frozen=True)
 class Copy(Task):
-    """Say n symbols again, in the same order.
+    """Copy n symbols.
 
     Layout: BOS, n symbols, a separator, then the answer, which the model reads as it goes on.
 
@@ -135,7 +136,7 @@ class Copy(Task):
 
 @dataclass(frozen=True)
 class Reverse(Copy):
-    """Say n symbols again, the last one first; otherwise as `Copy`.
+    """Reverse n symbols; otherwise as `Copy`.
 
     Args:
         n: Number of symbols.
@@ -155,7 +156,7 @@ class Reverse(Copy):
 
 @dataclass(frozen=True)
 class Sort(Copy):
-    """Say n symbols again, the smallest first; otherwise as `Copy`.
+    """Sort n symbols, the smallest first; otherwise as `Copy`.
 
     Symbols may occur more than once: 16 different ones of 16 would always have the same answer.
     The place in the answer alone helps (the first is small), so models without positions are well
@@ -179,7 +180,7 @@ class Sort(Copy):
 
 @dataclass(frozen=True)
 class TokenBack(Task):
-    """Say, at every place, the symbol that stood k places before; unscored where there is none.
+    """Recall at every position the symbol k positions before; unscored where there is none.
 
     Args:
         k: How far back.
@@ -226,15 +227,15 @@ class TokenBack(Task):
 
 @dataclass(frozen=True)
 class PositionLookup(Task):
-    """Say which symbol stands at the position that a query names.
+    """Look up the symbol at the position that a query names.
 
-    Layout: n symbols, then queries. There is a token for each of the n positions, and the answer
-    is said at the query. A query may stand at any place after the symbols, so how far back its
-    answer lies says nothing: the position itself is needed. No BOS, because a token that always
-    comes first lets a causal model count: its share of an average over t + 1 tokens tells t.
+    Layout: n symbols, then queries. There is a query token for each of the n positions, and its
+    target is the symbol there. A query may be at any position after the symbols, so the distance
+    to its answer varies: the absolute position is needed. No BOS, because a token that always
+    comes first lets a causal model count: its share of an average over t + 1 tokens gives t.
 
     Args:
-        n: Number of symbols; they stand at positions 0 to n - 1.
+        n: Number of symbols; they have the positions 0 to n - 1.
         symbols: Number of different symbols.
         queries: Number of queries, drawn independently.
 
@@ -319,7 +320,7 @@ class Addition(Task):
 
 @dataclass(frozen=True)
 class PositionModulo(Task):
-    """Say, at every place t, the symbol of t mod m, whatever is read there.
+    """Predict at every position t the symbol of t mod m, whatever the input is.
 
     Args:
         modulus: m.
@@ -352,7 +353,9 @@ class PositionModulo(Task):
         return Batch(ids, (FIRST + torch.arange(length) % self.modulus).repeat(batch, 1))
 
 
+#: The classes of the tasks.
 KINDS = (Copy, Reverse, TokenBack, PositionLookup, Sort, Addition, PositionModulo)
+#: The class of each task, by name.
 TASKS: dict[str, type[Task]] = {kind.name: kind for kind in KINDS}
 
 
@@ -381,14 +384,14 @@ def task(name: str, **options: int) -> Task:
 
 
 def _symbols(number: int, shape: tuple[int, int], generator: torch.Generator) -> Tensor:
-    """Symbols drawn at random, each as likely as the others."""
+    """Draw symbols uniformly."""
     return torch.randint(FIRST, FIRST + number, shape, generator=generator)
 
 
 def _continued(prompt: list[Tensor | int], answer: Tensor) -> Batch:
-    """A prompt and its answer, which is read one place after it is to be said.
+    """Join a prompt and its answer; inputs and targets are one position apart.
 
-    A number in the prompt stands in every row.
+    A number in the prompt is repeated in every row.
     """
     rows = len(answer)
     parts = [torch.full((rows, 1), p) if isinstance(p, int) else p for p in prompt]

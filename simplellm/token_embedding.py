@@ -40,7 +40,7 @@ class TokenEmbedding(nn.Module):
 
     Attributes:
         embedding: The table, an ``nn.Embedding`` of shape ``(vocab_size, d_model)``.
-        vocab_size: Number of rows the table has now; a table that has grown says so.
+        vocab_size: Number of rows the table has now, also after it has grown.
         d_model: Width of each row.
 
     Shape:
@@ -51,7 +51,7 @@ class TokenEmbedding(nn.Module):
         TypeError: If ids are no integer tensor, or an argument has the wrong type.
         ValueError: If ids are not ``(batch, seq_len)``, or an argument is out of its range.
         IndexError: On CPU, if an id is below 0 or not below ``vocab_size``; names the id and
-            where it stands.
+            its place.
 
     Example:
         >>> tokens = TokenEmbedding(vocab_size=256, d_model=64)

@@ -1,8 +1,8 @@
-"""One description of a run, one record of what came of it.
+"""Training: the settings of a run, the training loop, and what is measured afterwards.
 
-A :class:`Run` says everything that decides a training run: what is learned, by which model, how,
-and what is measured afterwards. :func:`fit` trains it and gives the model back, for a chapter to
-look into; :func:`train` gives the numbers alone, for the sweep to keep.
+A :class:`Run` holds everything that decides a training run: the task, the model, how it is trained,
+and what is measured afterwards. :func:`fit` trains it and returns the model, for a chapter to look
+into; :func:`train` returns the numbers alone, for the sweep to keep.
 """
 
 from __future__ import annotations
@@ -30,15 +30,18 @@ from .sinusoids import sinusoidal_encoding
 from .tasks import task as make_task
 from .vocabulary import PAD, Vocabulary
 
+#: Called after each step with the step, the number of steps and the loss.
 Progress = Callable[[int, int, float], None]
+#: Called before each step and after the last with the step and the model.
 OnStep = Callable[[int, SimpleLLM], None]
 
-BLOCK = 513  # ids in one block of text: 512 to read, and one more to say at the last
+#: Ids in one block of text: 512 inputs, and one more target for the last.
+BLOCK = 513
 
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """Everything that decides a run, and what to measure when it is over.
+    """The settings of a training run, and what to measure when it is over.
 
     Args:
         experiment, arm: Which question it belongs to, and which of the answers compared it is.
@@ -113,24 +116,24 @@ class Run:
             )
 
     def to_dict(self) -> dict[str, Any]:
-        """All settings as plain JSON values."""
-        plain: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(self)))
-        return plain
+        """Return all settings as JSON values."""
+        settings: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(self)))
+        return settings
 
     @classmethod
     def from_dict(cls, settings: Mapping[str, Any]) -> Run:
-        """The run that :meth:`to_dict` described."""
+        """Make the run whose settings :meth:`to_dict` has returned."""
         return cls(**settings)
 
     @property
     def key(self) -> str:
-        """A short name of these settings and no others: 16 hexadecimal digits."""
+        """The hash of the settings: 16 hexadecimal digits."""
         return settings_key(self.to_dict())
 
 
 @dataclass
 class Trained:
-    """What :func:`fit` gives back.
+    """A trained model, with its run and its losses.
 
     Attributes:
         run: What was asked for.
@@ -163,7 +166,7 @@ def _text_ids(bpe: int | None) -> tuple[Tensor, Vocabulary]:
 
 
 class Data:
-    """Batches to train on and batches to be judged by, for the task or the text of one run."""
+    """Training and test batches, of the task or the text of one run."""
 
     def __init__(self, run: Run) -> None:
         self.run = run
@@ -187,7 +190,7 @@ class Data:
             self.vocab_size, self.seq_len = self.task.vocab_size, self.task.seq_len
 
     def train_batch(self) -> tuple[Tensor, Tensor, Tensor | None]:
-        """ids and targets ``(batch, seq_len)``, and positions where they do not start at 0."""
+        """Draw ids and targets ``(batch, seq_len)``, and positions where they do not start at 0."""
         run = self.run
         if run.task != "text":
             ids, targets = self.task.sample(run.batch, self.generator)
@@ -206,7 +209,7 @@ class Data:
         return ids, targets, starts + torch.arange(ids.shape[1])
 
     def test_batch(self, length: int | None = None, sequences: int = 256) -> tuple[Tensor, Tensor]:
-        """ids and targets ``(sequences, length)`` that training has not seen; always the same."""
+        """Return held-out ids and targets ``(sequences, length)``, always the same."""
         length = length or self.seq_len
         generator = torch.Generator().manual_seed(17 if self.run.stage == "select" else 23)
         if self.run.task != "text":
@@ -223,7 +226,7 @@ class Data:
 
 
 def build_model(run: Run, data: Data) -> SimpleLLM:
-    """The model of a run at step 0: the same for the same seed."""
+    """Build the model of a run at step 0: the same for the same seed."""
     torch.manual_seed(run.seed)
     model = SimpleLLM(SimpleLLMConfig(vocab_size=data.vocab_size, **run.model))
     if run.table == "uniform":
@@ -234,7 +237,7 @@ def build_model(run: Run, data: Data) -> SimpleLLM:
 
 
 def learning_rate(step: int, run: Run) -> float:
-    """Factor on the learning rate at a step: a line up, then a cosine down to a tenth."""
+    """Return the learning rate's factor at a step: linear warmup, then a cosine to a tenth."""
     if step < run.warmup:
         return (step + 1) / run.warmup
     share = (step - run.warmup) / max(1, run.steps - run.warmup)
@@ -257,7 +260,7 @@ def fit(
         on_step: Called before each step, and once after the last, with the step and the model:
             where a chapter takes its snapshots.
         stop: Stop after this many steps, with the learning rates of the whole run: enough to see
-            that a run begins as its record says.
+            that a run begins as in its record.
 
     Example:
         >>> run = Run(experiment="demo", arm="learned", task="token_back", batch=4,
@@ -303,7 +306,7 @@ def fit(
 
 
 def train(run: Run, *, progress: Progress | None = None) -> dict[str, Any]:
-    """Train the model of a run and keep the numbers: what a record is made of.
+    """Train the model of a run and return its losses, scores and seconds: a record's numbers.
 
     Returns:
         ``losses``, thinned to at most 30 pairs of a step and the mean loss up to it since the pair
@@ -320,7 +323,7 @@ def train(run: Run, *, progress: Progress | None = None) -> dict[str, Any]:
 
 
 def steps_to(losses: list[float], limit: float, window: int = 10) -> int | None:
-    """The first step after which the mean of the last ``window`` losses is below the limit."""
+    """Return the first step after which the mean of the last ``window`` losses is below a limit."""
     for end in range(window, len(losses) + 1):
         if sum(losses[end - window : end]) / window < limit:
             return end
@@ -328,14 +331,14 @@ def steps_to(losses: list[float], limit: float, window: int = 10) -> int | None:
 
 
 def thin(losses: list[float], points: int = 30) -> list[list[float]]:
-    """``[step, mean loss since the point before]`` for at most ``points`` evenly spaced steps."""
+    """Thin losses to at most ``points`` pairs ``[step, mean loss since the pair before]``."""
     ends = sorted({round(len(losses) * (i + 1) / points) for i in range(points)} - {0})
     starts = [0, *ends[:-1]]
     return [[end, sum(losses[a:end]) / (end - a)] for a, end in zip(starts, ends, strict=True)]
 
 
 def progress_bar(description: str = "training") -> Progress:
-    """A bar that shows step, loss and time left; needs tqdm."""
+    """Make a progress bar of step, loss and time left; needs tqdm."""
     from tqdm.auto import tqdm  # type: ignore[import-untyped]
 
     bar: Any = None
@@ -375,13 +378,13 @@ def _numbers(values: Tensor) -> list[float | None]:
 
 
 def measure_test(trained: Trained) -> dict[str, Any]:
-    """Loss (nats per token) and accuracy on unseen data of the trained length."""
+    """Measure loss (nats per token) and accuracy on test data of the trained length."""
     loss, hit = _outcomes(trained, *trained.data.test_batch(), 0)
     return {"loss": loss.nanmean().item(), "accuracy": hit.nanmean().item()}
 
 
 def measure_length(trained: Trained, length: int) -> dict[str, Any]:
-    """Loss and accuracy at each position of windows longer than those trained on.
+    """Measure loss and accuracy at each position of windows longer than those trained on.
 
     The model is causal, so the numbers for every shorter window are the first ones of these.
     """
@@ -397,7 +400,7 @@ def measure_length(trained: Trained, length: int) -> dict[str, Any]:
 
 
 def measure_offsets(trained: Trained, offsets: list[int]) -> dict[str, Any]:
-    """Loss and accuracy on windows of the trained length whose positions start elsewhere."""
+    """Measure loss and accuracy on windows whose positions start at each offset."""
     scores: dict[str, Any] = {"loss_by_offset": [], "accuracy_by_offset": []}
     for offset in offsets:
         loss, hit = _outcomes(trained, *trained.data.test_batch(), offset)
@@ -407,7 +410,7 @@ def measure_offsets(trained: Trained, offsets: list[int]) -> dict[str, Any]:
 
 
 def measure_shift(trained: Trained) -> dict[str, Any]:
-    """Loss on the training text itself, cut as in aligned training and half a window later."""
+    """Measure the loss on the training text, cut as in training and half a window later."""
     scores = {}
     seq_len = trained.data.seq_len
     for name, shift in (("loss_aligned", 0), ("loss_shifted", seq_len // 2)):
@@ -418,7 +421,7 @@ def measure_shift(trained: Trained) -> dict[str, Any]:
 
 
 def measure_positions(trained: Trained, lags: int = 32) -> dict[str, Any]:
-    """What a learned table of positions looks like, over the rows that were trained."""
+    """Measure a learned position table: similarity by lag, and row norms, of the trained rows."""
     positions = getattr(trained.model.input_embedding, "pos_embedding", None)
     if not isinstance(positions, LearnedPositionalEmbedding):
         raise ValueError(
@@ -440,11 +443,12 @@ def measure_positions(trained: Trained, lags: int = 32) -> dict[str, Any]:
 
 
 def centred_cosine(rows: Tensor) -> Tensor:
-    """Cosine between any two rows after their mean is taken off, ``(rows, rows)``."""
+    """Compute the cosine between any two rows after subtracting their mean, ``(rows, rows)``."""
     rows = F.normalize(rows - rows.mean(0), dim=1)
     return rows @ rows.T
 
 
+#: The functions that measure a trained model, by the names that a run's ``measures`` has.
 MEASURES: dict[str, Callable[..., dict[str, Any]]] = {
     "test": measure_test,
     "length": measure_length,

@@ -15,25 +15,34 @@ from .byte_pairs import byte_pair_encoder, learn_merges
 from .checks import check_bool, check_int, check_positive_int
 from .files import write_atomically
 
+#: The id of padding.
 PAD = 0
+#: The id at the beginning of a sequence.
 BOS = 1
+#: The id at the end of a sequence.
 EOS = 2
+#: The names of PAD, BOS and EOS.
 SPECIALS = ("<pad>", "<bos>", "<eos>")
 
-Piece = bytes  # inside the class, `bytes` is a constructor
+#: The bytes of one id; inside the class, `bytes` is a constructor.
+Piece = bytes
+#: The pieces of one byte.
 BYTES = tuple(Piece([byte]) for byte in range(256))
+#: The size of a BPE vocabulary without merges.
 SMALLEST_BPE = len(SPECIALS) + len(BYTES)
 
+#: The name of the format, in every file.
 FORMAT = "simplellm vocabulary"
+#: The version of the format.
 VERSION = 1
 
 
 class Vocabulary:
-    r"""Turns text into token ids and ids into text.
+    r"""A vocabulary: encodes text as token ids and decodes ids to text.
 
     Built with ``Vocabulary.characters(text)``, ``Vocabulary.bytes()`` or
     ``Vocabulary.bpe(text, vocab_size)``. Ids 0, 1 and 2 are PAD, BOS and EOS, and no text encodes
-    to them: "<bos>" in a text is five ordinary characters. Every other id stands for a few bytes
+    to them: "<bos>" in a text is five ordinary characters. Every other id is that of a few bytes
     of UTF-8, its *piece*, so that any Unicode text comes back exactly as it was. The rows:
 
     - characters: the text's characters in sorted order from id 3; then, for characters that the
@@ -207,7 +216,7 @@ class Vocabulary:
         return b"".join(self._pieces[i] for i in self._checked(ids)).decode(errors="replace")
 
     def tokens(self, ids: Sequence[int] | Tensor) -> list[str]:
-        """Name each id so that it can stand on an axis: spaces, newlines and bytes become visible.
+        """Name each id for the axis of a picture: spaces, newlines and bytes become visible.
 
         Args:
             ids: A list, or a tensor of shape ``(seq_len,)``.
@@ -221,7 +230,7 @@ class Vocabulary:
         if i < len(SPECIALS):
             return SPECIALS[i]
         piece = self._pieces[i]
-        # Beside a row for "a" there may be one for the byte 0x61, and a picture must tell them.
+        # There may be a row for "a" and one for the byte 0x61, and their names must differ.
         fallback = self.kind == "characters" and i >= len(SPECIALS) + len(self._id_of)
         try:
             text = "" if fallback else piece.decode()
@@ -319,7 +328,7 @@ def _check_text(text: object) -> None:
 
 
 def _utf8(text: object) -> Piece:
-    """The bytes of a text, or the error that says where it has none."""
+    """Encode a text as UTF-8; the error names the place that cannot be encoded."""
     if not isinstance(text, str):
         raise TypeError(f"text must be a str, got {type(text).__name__}.")
     try:

@@ -23,7 +23,8 @@ from typing import Any
 import torch
 
 from simplellm.records import Record, settings_key
-from simplellm.sweep import _work, main
+from simplellm.sweep import main
+from simplellm.sweep.workers import work
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,7 +129,7 @@ class FrailPool:
         lost: The key of a run that the pool itself loses.
     """
 
-    each = 1
+    per_worker = 1
 
     def __init__(
         self, deaths: Mapping[str, int], *, late: Path | None = None, lost: str = ""
@@ -141,7 +142,7 @@ class FrailPool:
         self.at_work: dict[Future[Any], tuple[Any, FakeRun]] = {}
         self.together: list[int] = []  # how many were at work when one of them ended
 
-    def width(self) -> int:
+    def count(self) -> int:
         return 3
 
     def submit(self, train: Any, run: FakeRun) -> Future[Any]:
@@ -163,7 +164,7 @@ class FrailPool:
         if self.deaths[run.key]:
             self.deaths[run.key] -= 1
             if self.late is not None:
-                _work(train, run, str(self.late))
+                work(train, run, str(self.late))
             self.broken = True
             for one in self.at_work:
                 one.set_exception(BrokenExecutor())
@@ -173,7 +174,7 @@ class FrailPool:
             if run.key == self.lost:
                 future.set_exception(OSError("the scheduler left"))
             else:
-                future.set_result(_work(train, run, None))
+                future.set_result(work(train, run, None))
         return SimpleNamespace(done={future})
 
     def restart(self) -> None:

@@ -59,7 +59,7 @@ class Machine:
         monkeypatch.setattr(os, "geteuid", lambda: 0 if root else 1000, raising=False)
         monkeypatch.setattr(run_tests.shutil, "which", lambda name: name if apt else None)
         monkeypatch.setattr(run_tests, "run", self.run)
-        monkeypatch.setattr(run_tests, "say", lambda who, text: self.said.append(text))
+        monkeypatch.setattr(run_tests, "log", lambda who, text: self.said.append(text))
         engines = {name: self.engine(name) for name in ("one", "other")}
         monkeypatch.setattr(run_tests, "ENGINES", engines)
 

@@ -17,12 +17,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import simplellm
-from simplellm import records
 from simplellm.experiments import EXPERIMENTS
 from simplellm.records import (
     Record,
     RecordError,
     dump_records,
+    files,
     final_scores,
     load,
     make_record,
@@ -376,7 +376,7 @@ def test_every_shipped_record_is_read_and_stands_in_the_file_of_its_experiment()
 def test_what_is_not_shipped_is_answered_with_what_is(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(FileNotFoundError, match=r"'nothing'; it has addition, copy, .*sweep run"):
         load("nothing")
-    monkeypatch.setattr(records, "_shipped_files", list)
+    monkeypatch.setattr(files, "_shipped_files", list)
     with pytest.raises(
         FileNotFoundError, match=r"it has none\. `python -m simplellm\.sweep run` makes"
     ):
@@ -387,7 +387,7 @@ def test_a_record_in_the_file_of_another_experiment_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "sort.jsonl").write_bytes(dump_records([record()]))
-    monkeypatch.setattr(records, "_shipped_files", lambda: [tmp_path / "sort.jsonl"])
+    monkeypatch.setattr(files, "_shipped_files", lambda: [tmp_path / "sort.jsonl"])
     with pytest.raises(RecordError, match=r"sort\.jsonl: holds a record of 'copy'"):
         load("sort")
 

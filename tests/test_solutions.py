@@ -145,7 +145,7 @@ def test_a_cell_that_would_be_folded_with_a_solution_breaks_a_rule() -> None:
     one.cells[9].source = "Now for something else."
     fold(one)
     (said,) = notebook_rules.folded(one)
-    assert said.startswith("cell 10: it stands below a solution and would be folded with it")
+    assert said.startswith("cell 10: it is below a solution and would be folded with it")
 
 
 def test_worksheet_asks_everything_and_answers_nothing() -> None:

@@ -26,7 +26,20 @@ import torch
 
 from simplellm import sweep
 from simplellm.records import Record, RecordError, make_record, read_records
-from simplellm.sweep import PARTS, Outcome, SweepError, main, run_sweep
+from simplellm.sweep import (
+    Outcome,
+    SweepError,
+    folder,
+    main,
+    queue,
+    report,
+    run_sweep,
+    runner,
+    workers,
+)
+from simplellm.sweep import command as command_line
+from simplellm.sweep.folder import PARTS
+from simplellm.sweep.queue import State
 from tests.sweep_fakes import FakeExperiment, FakeRun, FrailPool, executions, fake_train, many
 
 ROOT = Path(__file__).parent.parent
@@ -130,14 +143,14 @@ def test_a_cluster_given_by_address_needs_no_shared_disk(tmp_path: Path) -> None
         silence_logs=50,
     ) as cluster:
         written: list[str] = []
-        original = sweep._Dask.__init__
+        original = workers.Dask.__init__
 
         def watched(self: Any, client: Any, parts: Path | None) -> None:
             written.append(str(parts))
             original(self, client, parts)
 
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(sweep._Dask, "__init__", watched)
+            patch.setattr(workers.Dask, "__init__", watched)
             outcome, said = swept(
                 tmp_path / "cluster",
                 experiment("one"),
@@ -194,10 +207,10 @@ def test_a_cluster_of_this_machine_has_one_thread_a_worker(
 
     monkeypatch.setattr(distributed, "LocalCluster", without_processes)
     monkeypatch.setattr(signal, "signal", lambda *given: ignored.append(given))
-    with sweep._pool("dask", 3, None, tmp_path) as pool:
-        assert isinstance(pool, sweep._Dask)
+    with workers.start_workers("dask", 3, None, tmp_path) as pool:
+        assert isinstance(pool, workers.Dask)
         assert list(pool.client.nthreads().values()) == [1, 1, 1]
-        assert (pool.width(), pool.parts) == (3, str(tmp_path))
+        assert (pool.count(), pool.parts) == (3, str(tmp_path))
         run = FakeRun(experiment="e", arm="a")
         assert pool.submit(fake_train, run).result()[0]
         assert files(tmp_path) == {f"{run.key}.json"}
@@ -222,8 +235,8 @@ def test_a_scheduler_that_does_not_answer_is_named(
 
 def test_a_cluster_that_is_gone_ends_the_sweep_with_what_to_do() -> None:
     client = SimpleNamespace(nthreads=dict, get_executor=lambda pure: None)
-    pool = sweep._Dask(client, None)
-    assert pool.width() == 1, "before the first worker has come"
+    pool = workers.Dask(client, None)
+    assert pool.count() == 1, "before the first worker has come"
     with pytest.raises(SweepError, match=r"^the Dask cluster is gone; run the same .* go on\.$"):
         pool.restart()
 
@@ -247,8 +260,8 @@ def test_a_pool_that_lost_a_worker_ends_the_others_and_starts_afresh(
     monkeypatch.setattr("joblib.externals.loky.ProcessPoolExecutor", Executor)
     run = FakeRun(experiment="e", arm="a")
     at_once = {"wait": True, "kill_workers": True}
-    with sweep._pool("processes", 5, None, tmp_path) as pool:
-        assert pool.width() == 5
+    with workers.start_workers("processes", 5, None, tmp_path) as pool:
+        assert pool.count() == 5
         number, (fine, line) = cast(Any, pool.submit(fake_train, run))
         assert (number, fine) == (0, True)
         assert (tmp_path / f"{run.key}.json").read_text() == line
@@ -259,7 +272,7 @@ def test_a_pool_that_lost_a_worker_ends_the_others_and_starts_afresh(
     for one in started:
         assert (one["jobs"], one["initargs"]) == (5, (os.getpid(),))
         assert one["env"] == {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
-        assert one["initializer"] is sweep._prepare_worker
+        assert one["initializer"] is workers.prepare_process
 
 
 @pytest.mark.skipif(os.name != "posix", reason="a parent's number says nothing")
@@ -280,7 +293,7 @@ def test_a_worker_leaves_ctrl_c_to_its_parent_and_ends_with_it(
     monkeypatch.setattr(os, "getppid", lambda: next(parents))
     try:
         torch.set_num_threads(2)
-        sweep._prepare_worker(7)
+        workers.prepare_process(7)
         assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
         assert torch.get_num_threads() == 1
         assert done.wait(30) and ended == [(1, True)]
@@ -301,6 +314,20 @@ def test_the_longest_is_the_one_that_takes_longest(tmp_path: Path) -> None:
     quick, heavy = (experiment(n, settings={"steps": s}) for n, s in (("quick", 9), ("heavy", 8)))
     swept(tmp_path, quick, heavy, train=watched)
     assert order[8:] == ["heavy"] * 4 + ["quick"] * 4  # the selection has shown it
+
+
+def test_a_change_makes_a_new_state_and_leaves_the_one_that_an_interrupt_may_find() -> None:
+    tried = experiment()
+    before = State().with_experiment("one", tried)
+    selection = before.plan.runs.values()
+    run, left = before.queue.next(before.seconds_per_step())
+    after = replace(before, queue=left).with_record(make_record(run, fake_train(run)))
+    assert (len(before.queue.pending), before.ran, dict(before.records)) == (4, 0, {})
+    assert (len(after.queue.pending), after.ran, keys(after.done)) == (3, 1, [run.key])
+    assert before.selection_records(tried) is after.selection_records(tried) is None
+    final = after.with_final_runs("one", all_runs(tried)[4:])
+    assert (len(final.queue.pending), len(final.plan.runs), len(selection)) == (7, 8, 4)
+    assert not final.plan.selecting and after.plan.selecting == {"one"}
 
 
 # -- kills ----------------------------------------------------------------------------------------
@@ -337,7 +364,7 @@ def alive(pid: int) -> bool:
     return False
 
 
-def workers(marks: Path) -> set[int]:
+def processes_of(marks: Path) -> set[int]:
     return {int(text) for path in marks.iterdir() if (text := path.read_text())}
 
 
@@ -378,7 +405,7 @@ def test_killed_at_any_moment_it_resumes_and_loses_and_repeats_nothing(
         time.sleep(chance.uniform(0, naps))
         process.kill()
         process.communicate()
-        wait_for(lambda: not any(map(alive, workers(marks))))
+        wait_for(lambda: not any(map(alive, processes_of(marks))))
         now = finished(out)
         assert now.keys() >= safe.keys(), "a finished run was lost"
         for key in now.keys() - safe.keys():
@@ -387,10 +414,10 @@ def test_killed_at_any_moment_it_resumes_and_loses_and_repeats_nothing(
     assert halfway >= 2, "the kills came too early or too late to mean anything"
 
     process = start(marks, naps, "run", "--out", out)
-    before = workers(marks)
-    wait_for(lambda: len(workers(marks) - before) > 1, process)
+    before = processes_of(marks)
+    wait_for(lambda: len(processes_of(marks) - before) > 1, process)
     with contextlib.suppress(ProcessLookupError):
-        os.kill(max(workers(marks) - before), signal.SIGKILL)
+        os.kill(max(processes_of(marks) - before), signal.SIGKILL)
     _, said = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, said
 
@@ -417,7 +444,7 @@ def test_ctrl_c_keeps_what_is_finished_and_says_how_to_go_on(
     assert process.returncode == 130, said
     assert "run the same command again to go on" in said
     assert "Traceback" not in said
-    assert not any(map(alive, workers(marks)))
+    assert not any(map(alive, processes_of(marks)))
     assert 3 <= len(read_records(out)) < 48
     assert files(out) <= {"one.jsonl", "two.jsonl"}
 
@@ -428,7 +455,7 @@ def test_a_run_whose_worker_dies_is_run_again_and_one_that_kills_it_is_given_up(
     places: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     marks, out = places
-    monkeypatch.setattr(sweep, "MOST_DEATHS", 2)
+    monkeypatch.setattr(queue, "MOST_DEATHS", 2)
     base = FakeExperiment(name="good", arms={"a": 0.1}, seeds=3, settings={"marks": str(marks)})
     once = replace(base, name="once", seeds=1, settings={**base.settings, "does": "die once"})
     always = replace(base, name="always", seeds=1, settings={**base.settings, "does": "die"})
@@ -448,8 +475,8 @@ SIX = experiment(rates=(), seeds=3, settings={"steps": 60_000})  # seconds each:
 def swept_by(
     pool: FrailPool, out: Path, patch: pytest.MonkeyPatch, tried: FakeExperiment = SIX, **more: Any
 ) -> tuple[Outcome, str]:
-    patch.setattr(sweep, "_pool", lambda *_: contextlib.nullcontext(pool))
-    patch.setattr(sweep, "wait", pool.wait)
+    patch.setattr(runner, "start_workers", lambda *_: contextlib.nullcontext(pool))
+    patch.setattr(runner, "wait", pool.wait)
     return swept(out, tried, **more)
 
 
@@ -470,7 +497,7 @@ def test_each_worker_is_given_as_many_runs_as_its_pool_asks_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pool = FrailPool({})
-    pool.each = 2
+    pool.per_worker = 2
     swept_by(pool, tmp_path, monkeypatch, experiment(rates=(), seeds=4))
     assert pool.together == [6, 6, 6, 5, 4, 3, 2, 1]
 
@@ -580,7 +607,7 @@ def test_a_write_that_is_cut_off_leaves_the_old_file(
 
     monkeypatch.setattr(os, "fsync", cut)
     with pytest.raises(OSError, match="no space left"):
-        sweep._put(path, b"new")
+        folder.put(path, b"new")
     assert path.read_bytes() == b"old"
     assert files(tmp_path) == {"one.jsonl"}
 
@@ -652,7 +679,7 @@ def test_what_is_not_gathered_stays_where_gathering_fails(
             raise OSError("no space left")
         path.write_bytes(data)
 
-    monkeypatch.setattr(sweep, "write_atomically", full)
+    monkeypatch.setattr(folder, "write_atomically", full)
     with pytest.raises(OSError, match="no space left"):
         swept(tmp_path, experiment())
     assert len(finished(tmp_path)) == 8
@@ -922,23 +949,23 @@ def screen(written: str) -> list[str]:
 
 def test_a_terminal_shows_no_rest_of_a_longer_line() -> None:
     terminal = Terminal()
-    progress = sweep._Progress(terminal)
-    progress.progress("10 runs, one minute left")
-    progress.progress("9 runs")
+    progress = report.Progress(terminal)
+    progress.update("10 runs, one minute left")
+    progress.update("9 runs")
     assert screen(terminal.getvalue()) == ["9 runs"]
     progress.line("news")
-    progress.progress("8 runs", last=True)
+    progress.update("8 runs", last=True)
     progress.line("end")
     assert screen(terminal.getvalue()) == ["news", "8 runs", "end", ""]
 
 
 def test_a_log_gets_a_line_every_half_minute(monkeypatch: pytest.MonkeyPatch) -> None:
     log = io.StringIO()
-    progress = sweep._Progress(log)
+    progress = report.Progress(log)
     for second in (100, 110, 129, 130, 159, 161):
         monkeypatch.setattr(time, "monotonic", lambda now=second: now)
-        progress.progress(f"at {second}")
-    progress.progress("end", last=True)
+        progress.update(f"at {second}")
+    progress.update("end", last=True)
     assert log.getvalue() == "at 100\nat 130\nat 161\nend\n"
 
 
@@ -955,7 +982,7 @@ def test_a_log_gets_a_line_every_half_minute(monkeypatch: pytest.MonkeyPatch) ->
     ],
 )
 def test_a_duration_is_said_in_its_two_largest_units(seconds: float, text: str) -> None:
-    assert sweep._duration(seconds) == text
+    assert report.duration(seconds) == text
 
 
 # -- the command ----------------------------------------------------------------------------------
@@ -1103,7 +1130,7 @@ def test_files_that_cannot_be_read_are_said_in_one_line(
     def refuse(_: object) -> None:
         raise error("no way in")
 
-    monkeypatch.setattr(sweep, "read_records", refuse)
+    monkeypatch.setattr(folder, "read_records", refuse)
     assert main(["list", "--out", "anywhere"], {}, fake_train) == 2
     assert capsys.readouterr().err == "no way in\n"
 
@@ -1117,7 +1144,7 @@ def asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Any]:
         calls.append((given, options))
         return Outcome(ran=3, known=4, failed=[("one/a", "Traceback\n  …\nKeyError: 1\n")])
 
-    monkeypatch.setattr(sweep, "run_sweep", record)
+    monkeypatch.setattr(command_line, "run_sweep", record)
     monkeypatch.chdir(tmp_path)
     return calls
 
@@ -1273,7 +1300,7 @@ def test_an_interrupt_keeps_what_is_finished_and_says_how_to_go_on_in_this_proce
         raise KeyboardInterrupt
 
     if moment == "reading":
-        monkeypatch.setattr(sweep, "read_records", reading)
+        monkeypatch.setattr(folder, "read_records", reading)
     words = ["run", "--backend", "serial", "--out", str(tmp_path)]
     assert main(words, {"one": experiment()}, interrupted) == 130
     said = capsys.readouterr().err

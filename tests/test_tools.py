@@ -93,7 +93,7 @@ def test_somebody_elses_environment_is_never_thrown_away(environment: tuple[Path
         ("ERROR: Could not install: [Errno 28] No space left on device", "disk is full"),
         ("ERROR: No matching distribution found for torch==2.13.0", platform.machine()),
         ("ERROR: No matching distribution found for torch==2.13.0", "python3.12"),
-        ("ERROR: something nobody thought of", "stand above"),
+        ("ERROR: something nobody thought of", "message is above"),
     ],
 )
 def test_pip_failure_is_explained(pip_says: str, we_say: str) -> None:
@@ -462,7 +462,7 @@ def test_every_step_runs_and_every_failure_is_in_the_summary() -> None:
     assert "needs b" in text
 
 
-def test_step_beside_others_has_begun_before_its_turn_and_is_reported_in_it(
+def test_a_parallel_step_has_begun_before_its_turn_and_is_reported_in_it(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     mark = tmp_path / "begun"
@@ -478,7 +478,7 @@ def test_step_beside_others_has_begun_before_its_turn_and_is_reported_in_it(
     results = run_tests.run_steps(
         [
             run_tests.Step("first", "", wait_for_it),
-            run_tests.Step("book", "", command, beside=True),
+            run_tests.Step("book", "", command, parallel=True),
             step("last", 0, "book"),
         ]
     )

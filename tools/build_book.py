@@ -16,10 +16,10 @@ from tools.machine.common import (
     ROOT,
     digest,
     locked,
+    log,
     main_guard,
     read_stamp,
     run,
-    say,
     seconds_since,
     write_atomically,
 )
@@ -42,7 +42,7 @@ INPUTS = [
 ]
 
 # -W -n: a warning or an unresolved reference is an error; --keep-going: show all of them at once.
-# Not by its script: where that stands, and what it is called, differs between systems.
+# Not by its script, whose place and name differ between systems.
 JUPYTER_BOOK = "from jupyter_book.cli.main import main; main(prog_name='jupyter-book')"
 BUILD = ["-c", JUPYTER_BOOK, "build", ".", "-W", "-n", "--keep-going", "-q"]
 
@@ -54,10 +54,10 @@ def build(root: Path = ROOT, command: list[str] | None = None) -> int:
     with locked(root / ".make" / "book.lock", "book") as lock:
         key = digest(root, INPUTS)  # before the build: what changes meanwhile is built next time
         if read_stamp(stamp) == key and (out / "html" / "index.html").is_file():
-            say("book", "_build/html is up to date")
+            log("book", "_build/html is up to date")
             return 0
         start = time.monotonic()
-        say("book", "building _build/html from the committed outputs")
+        log("book", "building _build/html from the committed outputs")
         stamp.unlink(missing_ok=True)
         for old in ("html", ".doctrees", "jupyter_execute"):
             shutil.rmtree(out / old, ignore_errors=True)
@@ -65,13 +65,13 @@ def build(root: Path = ROOT, command: list[str] | None = None) -> int:
             command = [sys.executable, *BUILD]
         status = run(command, cwd=root, lock=lock)
         if status == 0 and not (out / "html" / "index.html").is_file():
-            say("book", "the build ended well but made no _build/html/index.html")
+            log("book", "the build ended well but made no _build/html/index.html")
             status = 1
         if status:
-            say("book", f"the build failed after {seconds_since(start)}; the reasons stand above")
+            log("book", f"the build failed after {seconds_since(start)}; the reasons are above")
             return status
         write_atomically(stamp, key.encode())
-        say("book", f"built after {seconds_since(start)}: _build/html/index.html")
+        log("book", f"built after {seconds_since(start)}: _build/html/index.html")
         return 0
 
 

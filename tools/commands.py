@@ -192,7 +192,7 @@ COMMANDS = {
         'NB="chapters/a.ipynb ..."',
     ),
     "test": Command(
-        "run every check, or those named, and say at the end which failed",
+        "run every check, or those named, and list at the end which failed",
         _test,
         (("steps", {"nargs": "*", "help": "unit,browser"}),),
         "ONLY=unit,browser",
@@ -214,7 +214,7 @@ COMMANDS = {
 }
 
 MORE = """\
-Where there is make, `make COMMAND` does the same; `make help` shows how it is told the rest.
+Where there is make, `make COMMAND` does the same; `make help` lists its variables.
 The tests read CHROMIUM (the browser to use), the set-up TORCH_INDEX_URL (see README.md)."""
 
 
@@ -253,7 +253,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Do what the command line says."""
+    """Run the command that the arguments name."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     if words == ["--make-help"]:
         print(make_help())

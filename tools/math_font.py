@@ -5,7 +5,7 @@
     python -m tools.math_font lmodern/usr/share/texmf/fonts/opentype/public/*/latinmodern-math.otf
 
 The result is committed; this runs again only when a formula needs a character that is not in it,
-which the build says. The font stands inside the style sheet: it is there when the page is first
+which the build reports. The font is embedded in the style sheet: it is there when the page is first
 laid out, so no formula changes its size later, and a page opened from the disk may use it.
 """
 

@@ -29,7 +29,7 @@ from nbformat import NotebookNode
 from tools.chapters import chapter_map
 from tools.chapters.markdown_cells import parts
 from tools.chapters.solutions import in_solution
-from tools.machine.common import ROOT, main_guard, say, write_atomically
+from tools.machine.common import ROOT, log, main_guard, write_atomically
 
 WORDS_A_MINUTE = 200
 # In words: what one looks at takes time as well. A judgement, not a measurement.
@@ -147,14 +147,14 @@ def rewrite(path: Path, pattern: re.Pattern[str], replacement: str) -> bool:
 
 
 def write_pages(root: Path, files: list[str]) -> None:
-    """Write into these chapters, and into the first page's table, what the map says."""
+    """Write the map's entries into these chapters, and into the first page's table."""
     chapters = chapter_map.load(root)
     for chapter in (chapter for chapter in chapters if chapter.file in files):
         path = root / "chapters" / f"{chapter.file}.ipynb"
         if rewrite(path, chapter_map.LINE, chapter_map.line(chapter, chapters)):
-            say("measure", f"rewritten chapters/{path.name}: what is needed first, and the times")
+            log("measure", f"rewritten chapters/{path.name}: what is needed first, and the times")
     if rewrite(root / chapter_map.FIRST_PAGE, chapter_map.TABLE, chapter_map.table(chapters)):
-        say("measure", f"rewritten {chapter_map.FIRST_PAGE}: the table of chapters")
+        log("measure", f"rewritten {chapter_map.FIRST_PAGE}: the table of chapters")
 
 
 def measure(root: Path, files: list[str], run: bool) -> None:
@@ -165,16 +165,16 @@ def measure(root: Path, files: list[str], run: bool) -> None:
         numbers = {"read": minutes(words(nbformat.read(source, as_version=4)))}
         if run:
             took = seconds(source)
-            say("measure", f"chapters/{source.name} ran for {took} s")
+            log("measure", f"chapters/{source.name} ran for {took} s")
             known = next(c for c in chapter_map.load(root) if c.file == file)
-            # a measurement that would be told in the same words changes nothing
+            # a measurement that gives the same words changes nothing
             if chapter_map.run_text(took) != chapter_map.run_text(known.run):
                 numbers["run"] = took
         text = path.read_text(encoding="utf-8")
         changed = with_numbers(text, file, **numbers)
         if changed != text:
             write_atomically(path, changed.encode())
-            say("measure", f"{chapter_map.MAP}: {file} {numbers}")
+            log("measure", f"{chapter_map.MAP}: {file} {numbers}")
     write_pages(root, files)
 
 

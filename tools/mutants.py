@@ -7,7 +7,7 @@ mutmut changes one thing at a time in a module (a mutant) and runs the tests of 
 mutant that no test notices has survived: a test is missing, or the change means nothing. Those that
 mean nothing are listed in tests/equivalent_mutants.toml, each with its reason.
 
-What mutmut leaves alone: what stands outside of functions, and functions with a decorator. What
+What mutmut leaves alone: code outside of functions, and functions with a decorator. What
 traces the package (torch.compile, torch.export) is skipped, because nothing can be traced through
 the wrapper that mutmut puts around every function: see tests/conftest.py.
 
@@ -33,7 +33,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
-from tools.machine.common import ROOT, digest, main_guard, say, seconds_since, write_atomically
+from tools.machine.common import ROOT, digest, log, main_guard, seconds_since, write_atomically
 
 # Texts and broken classes: nobody promises that a hint reads as it does.
 CATALOGUES = (
@@ -45,7 +45,7 @@ CATALOGUES = (
 JUDGES = (
     "simplellm/exercises/kinds",
     "simplellm/exercises/_answers",
-)  # beside the catalogues of exercises: what judges them
+)  # in the folder of the exercises' catalogues: the code that judges answers
 
 # Modules that one set of tests answers for, by topic (the first pattern that fits a module counts).
 TOPICS: dict[str, tuple[list[str], list[str]]] = {
@@ -59,10 +59,10 @@ TOPICS: dict[str, tuple[list[str], list[str]]] = {
     ),
     "text": (["byte_pairs", "corpus", "vocabulary"], ["corpus", "vocabulary"]),
     "runs": (
-        ["experiments", "plain", "records", "tasks", "training"],
+        ["experiments", "plain", "records/*", "tasks", "training"],
         ["experiments", "records", "results", "tasks", "training"],
     ),
-    "sweep": (["sweep"], ["sweep"]),
+    "sweep": (["sweep/*"], ["sweep"]),
     "pictures": (["*heatmap", "palette", "plots", "printing"], ["heatmap", "plots", "printing"]),
     "claims": (["claims/*"], ["claims*"]),
     "exercises": (["exercises/*"], ["exercises", "judges"]),
@@ -100,7 +100,9 @@ def modules() -> list[Path]:
     found = []
     for path in sorted((ROOT / "simplellm").rglob("*.py")):
         stem = path.relative_to(ROOT).with_suffix("").as_posix()
-        if path.name != "__init__.py" and (stem in JUDGES or not stem.startswith(CATALOGUES)):
+        if path.stem.startswith("__"):
+            continue  # what gathers names, and what starts a command
+        if stem in JUDGES or not stem.startswith(CATALOGUES):
             found.append(path)
     return found
 
@@ -127,7 +129,7 @@ def tests_of(topic: str) -> list[str]:
 
 
 def equivalents() -> list[dict[str, str]]:
-    """Return the changes that mean nothing: module, what stood, what stands instead, why."""
+    """Return the equivalent mutants: module, the lines before and after the change, and why."""
     text = (ROOT / "tests" / "equivalent_mutants.toml").read_text(encoding="utf-8")
     return tomllib.loads(text)["mutant"]
 
@@ -188,16 +190,16 @@ def measure(modules: list[Path], names: list[str]) -> dict[Path, dict[str, Any]]
         )
         if done.returncode:
             print("\n".join(done.stdout.splitlines()[-60:]))
-            sys.exit(f"{name_of(modules[0])}: no result; the last words stand above")
-        told = json.loads(note.read_text(encoding="utf-8"))
-        for test in told["left out"]:
-            say("mutants", f"left out, because it fails where nothing is changed: {test}")
+            sys.exit(f"{name_of(modules[0])}: no result; the last output is above")
+        measured = json.loads(note.read_text(encoding="utf-8"))
+        for test in measured["left out"]:
+            log("mutants", f"left out, because it fails where nothing is changed: {test}")
         results = {}
         for module in modules:
             stem = module.relative_to(ROOT).with_suffix("").as_posix().replace("/", ".")
             verdicts = {
                 name: verdict
-                for name, verdict in told["verdicts"].items()
+                for name, verdict in measured["verdicts"].items()
                 if name.rpartition(".")[0] == stem
             }
             survivors = [name for name, verdict in verdicts.items() if verdict == "survived"]
@@ -245,7 +247,7 @@ def results_of(modules: list[Path]) -> dict[Path, dict[str, Any]]:
             results[module].update(found, counts=counts + found["counts"])
             write_atomically(store_of(module), json.dumps(results[module], indent=1).encode())
         measured = ", ".join(map(name_of, some))
-        say("mutants", f"{measured}: measured in {seconds_since(start)}")
+        log("mutants", f"{measured}: measured in {seconds_since(start)}")
     return results
 
 

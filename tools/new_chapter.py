@@ -2,11 +2,11 @@
 
     python -m tools.new_chapter 13_my_topic "My topic"
 
-The page is a real one. It claims one small thing, measures it, and passes every check as it stands;
+The page is a real one. It claims one small thing, measures it, and passes every check unchanged;
 replace it section by section, and it can be checked at every step on the way. CONTRIBUTING.md says
 what belongs in each section. Labels are made from the file's name, so that no two chapters clash.
-With the page comes the module that judges the answers to its exercises. Both are copies of what
-stands in tools/template.
+With the page comes the module that judges the answers to its exercises. Both are copies of
+tools/template.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pathlib import Path
 import nbformat
 from nbformat import NotebookNode
 
-from tools.machine.common import ROOT, main_guard, run, say, way_in, write_atomically
+from tools.machine.common import ROOT, log, main_guard, run, way_in, write_atomically
 
 USAGE = (
     'make chapter FILE=13_my_topic TITLE="My topic"'
@@ -102,7 +102,7 @@ def check(root: Path, name: str, title: str) -> tuple[int, str]:
 
 
 def judge(root: Path, words: str) -> Path:
-    """Where the module stands that judges a chapter's exercises."""
+    """Return the path of the module that judges a chapter's exercises."""
     return root / "simplellm" / "exercises" / f"{words}.py"
 
 
@@ -110,7 +110,7 @@ def with_line(contents: str, name: str, number: int) -> str:
     """Return _toc.yml with a line for the chapter, in the order of the numbers.
 
     Raises:
-        ValueError: the contents list no numbered chapter to stand beside.
+        ValueError: the contents list no numbered chapter to insert it at.
     """
     lines = contents.splitlines()
     entries = [(at, found) for at, line in enumerate(lines) if (found := IN_CONTENTS.match(line))]
@@ -119,8 +119,8 @@ def with_line(contents: str, name: str, number: int) -> str:
             f"_toc.yml lists no numbered chapter; add the line - file: chapters/{name} by hand."
         )
     after = [(at, found) for at, found in entries if int(found["number"]) > number]
-    at, beside = after[0] if after else (entries[-1][0] + 1, entries[-1][1])
-    lines.insert(at, f"{beside['indent']}- file: chapters/{name}")
+    at, neighbor = after[0] if after else (entries[-1][0] + 1, entries[-1][1])
+    lines.insert(at, f"{neighbor['indent']}- file: chapters/{name}")
     return "\n".join(lines) + "\n"
 
 
@@ -148,22 +148,22 @@ def create(root: Path, name: str, title: str) -> int:
             path.unlink(missing_ok=True)
             module.unlink(missing_ok=True)
     if not done:
-        say("chapter", "the new page did not run (see above), so nothing was added")
+        log("chapter", "the new page did not run (see above), so nothing was added")
         return 1
     write_atomically(contents, listed.encode())
     entry = with_entry(chapter_map.read_text(encoding="utf-8"), name, number)
     write_atomically(chapter_map, entry.encode())
-    say("chapter", f"added chapters/{name}.ipynb, executed, and its line in _toc.yml")
-    say("chapter", f"added {module.relative_to(root)}, which judges its exercises")
+    log("chapter", f"added chapters/{name}.ipynb, executed, and its line in _toc.yml")
+    log("chapter", f"added {module.relative_to(root)}, which judges its exercises")
     if run([sys.executable, "-m", "tools.measure_chapters", "--run", str(path)], cwd=root):
         return 1
     if run([sys.executable, "-m", "tools.chapters.notebook_rules", str(path)], cwd=root):
-        say(
+        log(
             "chapter",
             "the page breaks the rules above; is there a number in the title, or is it very long?",
         )
         return 1
-    say("chapter", f"next: {way_in('lab')}, and fill it as CONTRIBUTING.md says")
+    log("chapter", f"next: {way_in('lab')}, and fill it as CONTRIBUTING.md says")
     return 0
 
 

@@ -4,7 +4,7 @@
 
 Before it is executed, a notebook that imports simplellm gets today's install cell, and the cells of
 its solutions are marked as folded. Without names, the address of the repository is also written
-wherever else it stands (tools/chapters/address.py).
+wherever else it is needed (tools/chapters/address.py).
 
 What is written depends on the notebook's cells and their results alone: no times, no versions of
 the day, no random ids. So a second run gives the same bytes, and a diff shows what really changed.
@@ -39,8 +39,8 @@ from tools.chapters.address import WRITTEN, Address, read_address
 from tools.machine.common import (
     CELL_TIMEOUT,
     ROOT,
+    log,
     main_guard,
-    say,
     seconds_since,
     write_atomically,
 )
@@ -214,7 +214,7 @@ def write_address(root: Path, address: Address) -> None:
         new = rewrite(old, address)
         if new != old:
             write_atomically(path, new.encode())
-            say("refresh", f"rewritten {name}: the address in _config.yml has changed")
+            log("refresh", f"rewritten {name}: the address in _config.yml has changed")
 
 
 def prepare_worker(profile: str) -> None:
@@ -245,17 +245,17 @@ def main() -> int:
         raise SystemExit(str(error)) from None
     if not named:
         write_address(ROOT, address)
-    say("refresh", f"executing {len(paths)} notebook(s), {WORKERS} at a time")
+    log("refresh", f"executing {len(paths)} notebook(s), {WORKERS} at a time")
     failed = 0
     with (
         tempfile.TemporaryDirectory() as profile,
         ProcessPoolExecutor(WORKERS, initializer=prepare_worker, initargs=(profile,)) as workers,
     ):
         for line, ran in workers.map(refresh, paths, itertools.repeat(address)):
-            say("refresh", line)
+            log("refresh", line)
             failed += not ran
     if failed:
-        say("refresh", f"{failed} of {len(paths)} failed and were left as they were")
+        log("refresh", f"{failed} of {len(paths)} failed and were left as they were")
     return 1 if failed else 0
 
 

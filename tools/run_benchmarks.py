@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import sys
 
-from tools.machine.common import ROOT, main_guard, run, say
+from tools.machine.common import ROOT, log, main_guard, run
 
 
 def main() -> int:
     """Run them one after another: two at a time would measure each other."""
     scripts = sorted((ROOT / "benchmarks").glob("*.py"))
     if not scripts:
-        say("bench", "there is no benchmarks/*.py yet")
+        log("bench", "there is no benchmarks/*.py yet")
     failed = 0
     for script in scripts:
-        say("bench", script.name)
+        log("bench", script.name)
         failed += run([sys.executable, "-m", f"benchmarks.{script.stem}"]) != 0
     return 1 if failed else 0
 

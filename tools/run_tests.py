@@ -2,9 +2,9 @@
 
     python -m tools.run_tests [STEP,STEP ...]        (without names: all)
 
-A failed step does not stop the others, so one run shows everything there is to mend. The exit
+A failed step does not stop the others, so one run shows everything there is to fix. The exit
 status is 0 only when every step that was asked for ran and passed. A step that keeps one core busy
-and needs no other is started first, beside the others, and reported in its turn.
+and needs no other is started first, in parallel with the others, and reported in its turn.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from tools.machine.browser import ENGINES, HEADLESS
-from tools.machine.common import CELL_TIMEOUT, ROOT, main_guard, run, say, way_in
+from tools.machine.common import CELL_TIMEOUT, ROOT, log, main_guard, run, way_in
 
 PYTHON = [sys.executable, "-m"]
 PYTEST = [*PYTHON, "pytest"]
@@ -41,13 +41,13 @@ NBVAL = [
 
 @dataclass(frozen=True)
 class Step:
-    """One check: its name, what it says it does, and a command or a function giving a status."""
+    """One check: its name, what it does, and a command or a function that returns a status."""
 
     name: str
     what: str
     how: list[str] | Callable[[], int]
     needs: tuple[str, ...] = ()  # steps without which this one means nothing
-    beside: bool = False  # a command to start at once, while the steps before it run
+    parallel: bool = False  # a command to start at once, while the steps before it run
 
 
 def may_install() -> bool:
@@ -58,11 +58,11 @@ def may_install() -> bool:
 def install(name: str) -> bool:
     """Install the packages of a browser."""
     packages = ENGINES[name].packages
-    say("test", f"{name}: apt-get install {' '.join(packages)}")
+    log("test", f"{name}: apt-get install {' '.join(packages)}")
     os.environ["DEBIAN_FRONTEND"] = "noninteractive"
     command = ["apt-get", "-qq", "-y", "install", "--no-install-recommends", *packages]
     if run(["apt-get", "-qq", "update"]) or run(command):
-        say("test", f"{name}: apt-get failed; install {' and '.join(packages)} by hand")
+        log("test", f"{name}: apt-get failed; install {' and '.join(packages)} by hand")
         return False
     return True
 
@@ -70,14 +70,14 @@ def install(name: str) -> bool:
 def there(name: str, *, chosen: bool = False) -> bool | None:
     """See that there is a browser; as root on Debian install one, unless a certain one was chosen.
 
-    Says what is used or how to get it. False: it could not be installed; None: nobody tried.
+    Prints what is used or how to get it. False: it could not be installed; None: nobody tried.
     """
     try:
-        say("test", f"{name}: {ENGINES[name].where()}")
+        log("test", f"{name}: {ENGINES[name].where()}")
         return True
     except RuntimeError as error:
         if chosen or not may_install():
-            say("test", f"{name}: NOT TESTED. {error}")
+            log("test", f"{name}: NOT TESTED. {error}")
             return None
     return install(name) and there(name, chosen=True)
 
@@ -92,18 +92,18 @@ def have_browser() -> int:
 
 
 def engines() -> int:
-    """Say which engines there are, and run the tests in them."""
+    """Print which engines there are, and run the tests in them."""
     named = os.environ.get("ENGINES", "").replace(",", " ").split()
     unknown = sorted({*named} - {*ENGINES})
     if unknown:
-        say("test", f"ENGINES names {', '.join(unknown)}; there are {', '.join(ENGINES)}")
+        log("test", f"ENGINES names {', '.join(unknown)}; there are {', '.join(ENGINES)}")
         return 1
     for name in ENGINES:
         if named and name not in named:
-            say("test", f"{name}: left out, as ENGINES={','.join(named)} says")
+            log("test", f"{name}: left out, as ENGINES={','.join(named)} says")
         elif there(name) is False:
             others = ",".join(other for other in ENGINES if other != name)
-            say("test", f"to go without it: ENGINES={others}")
+            log("test", f"to go without it: ENGINES={others}")
             return 1
     return run([*PYTEST, "tests/engines", *BY_PAGE])
 
@@ -144,7 +144,7 @@ STEPS = [
         "book",
         "the site, every warning an error",
         [sys.executable, "-m", "tools.build_book"],
-        beside=True,
+        parallel=True,
     ),
     Step(
         "browser",
@@ -162,7 +162,7 @@ STEPS = [
 
 
 def aside(command: list[str]) -> tuple[int, float, str]:
-    """Run a command without showing anything; return its status, its seconds and what it said."""
+    """Run a command without showing anything; return its status, its seconds and its output."""
     start = time.monotonic()
     done = subprocess.run(
         command,
@@ -184,7 +184,7 @@ def run_steps(steps: list[Step]) -> dict[str, tuple[str, float, str]]:
         started = {
             step.name: threads.submit(aside, step.how)
             for step in steps
-            if step.beside and not callable(step.how)
+            if step.parallel and not callable(step.how)
         }
         for number, step in enumerate(steps, 1):
             missing = [name for name in step.needs if results.get(name, ("ok",))[0] != "ok"]
@@ -193,8 +193,8 @@ def run_steps(steps: list[Step]) -> dict[str, tuple[str, float, str]]:
                 continue
             print(f"\n=== {number}/{len(steps)} {step.name}: {step.what}", flush=True)
             if step.name in started:
-                status, seconds, said = started[step.name].result()
-                print(said, end="", flush=True)
+                status, seconds, output = started[step.name].result()
+                print(output, end="", flush=True)
             else:
                 start = time.monotonic()
                 status = step.how() if callable(step.how) else run(step.how)

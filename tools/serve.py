@@ -86,7 +86,7 @@ def serve(port: int, folder: Path = FOLDER) -> int:
 
 
 def main() -> int:
-    """Serve what the command line says."""
+    """Serve the site at the address that the arguments name."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("port", nargs="?", default="8000")
     parser.add_argument("--folder", type=Path, default=FOLDER)

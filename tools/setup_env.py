@@ -20,11 +20,11 @@ from tools.machine.common import (
     Lock,
     digest,
     locked,
+    log,
     main_guard,
     python_in,
     read_stamp,
     run,
-    say,
     seconds_since,
     way_in,
     write_atomically,
@@ -49,7 +49,7 @@ def plan(venv: Path, marker: Path, key: str, python: str) -> tuple[str, str]:
 
     `python` is the version asked for, "" where any will do that is there.
 
-    `create` throws away what stands in `venv`. That is done to an environment we made, or one that
+    `create` deletes what is in `venv`. That is done to an environment we made, or one that
     cannot run; one that somebody else made (it has no stamp) is only ever added to.
     """
     if marker.exists():
@@ -73,7 +73,7 @@ def plan(venv: Path, marker: Path, key: str, python: str) -> tuple[str, str]:
 
 
 def explain(pip_errors: str) -> str:
-    """Say in one line what most likely stopped pip, given what it wrote to stderr."""
+    """Return in one line what most likely stopped pip, given what it wrote to stderr."""
     low = pip_errors.lower()
     if "no space left" in low:
         return "The disk is full: everything together needs about 2 GB."
@@ -87,7 +87,7 @@ def explain(pip_errors: str) -> str:
             "Windows on Intel and AMD, and for Macs with Apple's own chips.\nIf yours is one of "
             f"these, name another Python: {way_in('...', 'python', 'python3.12')}"
         )
-    return "pip's own words stand above."
+    return "pip's own message is above."
 
 
 def pip_install(venv: Path, lock: Lock, *arguments: str) -> None:
@@ -129,12 +129,12 @@ def install(venv: Path, lock: Lock) -> None:
             for line in (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
             if line.startswith("torch==")
         )
-        say("setup", f"installing {torch} from TORCH_INDEX_URL")
+        log("setup", f"installing {torch} from TORCH_INDEX_URL")
         # Without its dependencies: that index may hold other versions of them than the pinned ones.
         pip_install(venv, lock, "--no-deps", "--index-url", index, torch)
-    say("setup", "installing the pinned packages (the first time: several minutes, about 2 GB)")
+    log("setup", "installing the pinned packages (the first time: several minutes, about 2 GB)")
     pip_install(venv, lock, "-r", "requirements-dev.txt")
-    say("setup", "installing simplellm itself, from this folder")
+    log("setup", "installing simplellm itself, from this folder")
     pip_install(venv, lock, "--no-deps", "--no-build-isolation", "-e", ".")
 
 
@@ -164,7 +164,7 @@ def main(root: Path = ROOT, *, chosen: bool = False) -> int:
         start = time.monotonic()
         marker.touch()
         if action == "create":
-            say("setup", f"making the environment .venv with Python {here}: {why}")
+            log("setup", f"making the environment .venv with Python {here}: {why}")
             shutil.rmtree(venv, ignore_errors=True)
             # The base interpreter: this one may be the very environment that was just removed.
             base = getattr(sys, "_base_executable", None) or sys.executable
@@ -174,7 +174,7 @@ def main(root: Path = ROOT, *, chosen: bool = False) -> int:
                     "On Debian and Ubuntu: sudo apt-get install python3-venv, then try again."
                 )
         else:
-            say("setup", f"bringing the environment .venv up to date: {why}")
+            log("setup", f"bringing the environment .venv up to date: {why}")
             (venv / ".stamp").unlink(missing_ok=True)
         try:
             install(venv, lock)
@@ -186,7 +186,7 @@ def main(root: Path = ROOT, *, chosen: bool = False) -> int:
             raise
         write_atomically(venv / ".stamp", f"{key} {venv}\n".encode())
         marker.unlink()
-        say("setup", f"ready after {seconds_since(start)}")
+        log("setup", f"ready after {seconds_since(start)}")
     return 0
 
 

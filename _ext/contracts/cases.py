@@ -67,7 +67,7 @@ class Refusal:
     words: tuple[str, ...]
 
     def message(self, **names: Any) -> str:
-        """Make the call, and return what the error says.
+        """Make the call, and return the error's message.
 
         Raises:
             AssertionError: If there is no error, or one of another type.

@@ -1,6 +1,6 @@
 """What is refused, by argument: one list of bad values for each kind of argument.
 
-A class says which of its arguments is of which kind, and each value becomes a call of its own.
+A class lists which of its arguments is of which kind, and each value becomes a call of its own.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from .cases import NAMES, Refusal, T, V, X, refuse
 
 @dataclass(frozen=True)
 class Bad:
-    """A value that an argument may not have: the error's type, and what its message says."""
+    """A value that an argument may not have: the error's type, and parts of its message."""
 
     value: str  # as one types it
     error: type[Exception]

@@ -1,4 +1,4 @@
-"""What is true: sentences about this layer that one meets, each with a computed verdict.
+"""Claims about this layer that one meets in print, each with a computed verdict.
 
 A claim is data: the sentence, where one meets it, a function that measures it from the book's
 records or from the package itself, and a rule that says when it is true. :func:`judge` measures
@@ -32,6 +32,7 @@ __all__ = [
     "verdict",
 ]
 
+#: All claims, in the order of the chapters.
 CLAIMS: tuple[Claim, ...] = tuple(
     sorted(
         (*scaling.CLAIMS, *waves.CLAIMS, *trained.CLAIMS, *layer.CLAIMS),

@@ -1,4 +1,4 @@
-"""A claim, what measures it, and what came out."""
+"""Claims, the numbers that are measured for them, and their verdicts."""
 
 from __future__ import annotations
 
@@ -16,10 +16,11 @@ from ..printing import prints_anywhere
 from ..records import Record, final_scores, load, mean_and_interval
 from .rules import Outcome, Rule, Verdict, verdict
 
-# One number for each seed, or one number where chance plays no part; by condition.
+#: One number for each seed, or one number where chance plays no part; by condition.
 Measured = Mapping[str, float | NDArray[np.float64]]
 
-CHAPTERS = {  # file: what the table calls it
+#: The chapters' names in the table, by file.
+CHAPTERS = {
     "01_from_text_to_vectors": "1 From text to vectors",
     "02_why_order_matters": "2 Why order matters",
     "03_scaling_by_sqrt_d_model": "3 Scaling by √d_model",
@@ -33,8 +34,11 @@ CHAPTERS = {  # file: what the table calls it
     "11_beyond_absolute_positions": "11 Beyond absolute positions",
 }
 
+#: The scale of what is computed.
 EXACT = "computed, no training"
+#: The scale of the experiments on tasks.
 TASK = "about 100,000 parameters, 32 positions, random symbols, 5 seeds"
+#: The scale of the experiments on text.
 TEXT = "about 100,000 parameters, 64 positions, text, 5 seeds"
 
 
@@ -53,7 +57,7 @@ class Claim:
         scale: The size of what was measured.
         chapter: The notebook that shows it, a key of ``CHAPTERS``.
         section: The heading there, if one section shows it.
-        instead: What to say instead, or with it.
+        instead: The sentence that is true instead, or a condition to add.
         elsewhere: What others measured, with the source; it has no part in the verdict.
     """
 
@@ -80,14 +84,14 @@ class Claim:
 
 @dataclass(frozen=True)
 class Finding:
-    """One condition of a claim.
+    """What was measured for one condition of a claim.
 
     Attributes:
         condition: Under which it was measured.
         values: One for each seed, or one.
         mean, half_width: Of Student's t interval; the half width is 0 where there is one number
             and chance plays no part.
-        outcome: What the claim's rule says of the interval.
+        outcome: That of the claim's rule for the interval.
     """
 
     condition: str
@@ -97,7 +101,7 @@ class Finding:
     outcome: Outcome
 
     def number(self, unit: str = "") -> str:
-        """The number with its interval: no digit that the interval makes meaningless.
+        """Format the mean with its interval, without digits that the interval makes meaningless.
 
         Example:
             >>> Finding("text", (0.38, 0.4, 0.39), 0.39123, 0.0248, Outcome.TRUE).number("nats")
@@ -125,12 +129,12 @@ class Judged:
     verdict: Verdict
 
     def conditions(self, outcome: Outcome) -> list[str]:
-        """The conditions under which the rule said this."""
+        """Return the conditions that have this outcome."""
         return [f.condition for f in self.findings if f.outcome is outcome]
 
     @property
     def under(self) -> str:
-        """Under which conditions it holds, in words; empty where the verdict has no condition."""
+        """The conditions under which the claim holds, in words; empty where there are none."""
         if self.verdict is not Verdict.HOLDS_IF:
             return ""
         true = self.conditions(Outcome.TRUE)
@@ -153,7 +157,7 @@ class Judged:
 def find(
     condition: str, values: float | NDArray[np.float64], rule: Rule, confidence: float = 0.95
 ) -> Finding:
-    """Judge the numbers of one condition.
+    """Apply a rule to the numbers of one condition.
 
     Args:
         condition: Its name.
@@ -204,13 +208,13 @@ def _measured(claim: Claim) -> Measured:
 
 @cache
 def records(experiment: str) -> list[Record]:
-    """The records of an experiment, read once."""
+    """Load the records of an experiment, once."""
     return load(experiment)
 
 
 @cache
 def scores(experiment: str, score: str = "loss") -> Mapping[str, NDArray[np.float64]]:
-    """What each arm of an experiment scored: `final_scores`, read once.
+    """Return the scores of each arm of an experiment, as `final_scores` does, loaded once.
 
     Arms that have no such score are left out.
     """
@@ -219,12 +223,12 @@ def scores(experiment: str, score: str = "loss") -> Mapping[str, NDArray[np.floa
 
 
 def microscope(**changes: Any) -> dict[str, Any]:
-    """The settings of the book's small model, with changes."""
+    """Return the settings of the book's small model, with changes."""
     return {**MICROSCOPE, **changes}
 
 
 def shown(number: float) -> str:
-    """A number as the table prints it: three digits, and no noise of rounding.
+    """Format a number for the table: three digits, and no rounding noise.
 
     Example:
         >>> shown(47117.3), shown(0.22627), shown(-0.0), shown(3e-13)

@@ -177,6 +177,7 @@ def _special_rows() -> Measured:
         return {"by default": length(None), "padding_idx=0": length(0)}
 
 
+#: The claims about the input layer as a part.
 CLAIMS = (
     Claim(
         key="attention-blind",

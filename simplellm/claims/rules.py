@@ -1,4 +1,4 @@
-"""When a claim is true: a rule says it as a sentence and as code, and a verdict follows.
+"""Rules that decide whether a claim is true, each as a sentence and as code; and the verdicts.
 
 A rule is one object with one threshold, so that the sentence a reader sees and the comparison that
 is computed cannot drift apart. A number with an interval passes only if its whole interval does.
@@ -14,7 +14,7 @@ from enum import StrEnum
 
 
 class Outcome(StrEnum):
-    """What a rule says of one number."""
+    """The result of a rule for one number."""
 
     TRUE = "true"
     FALSE = "not true"
@@ -22,7 +22,7 @@ class Outcome(StrEnum):
 
 
 class Verdict(StrEnum):
-    """What all numbers of a claim come to."""
+    """The result of a claim over all of its conditions."""
 
     HOLDS = "holds"
     HOLDS_IF = "holds if"
@@ -43,7 +43,7 @@ class Rule(ABC):
         """The rule, to go on after "True where the number is "."""
 
     def sentence(self, unit: str = "") -> str:
-        """The rule in words.
+        """Return the rule in words.
 
         Example:
             >>> Above(0.9).sentence()
@@ -74,7 +74,7 @@ class Above(Rule):
         return low > self.threshold, high <= self.threshold
 
     def _sentence(self, unit: str) -> str:
-        return f"above {_plain(self.threshold)}{unit}"
+        return f"above {_formatted(self.threshold)}{unit}"
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ class Below(Rule):
         return high < self.threshold, low >= self.threshold
 
     def _sentence(self, unit: str) -> str:
-        return f"below {_plain(self.threshold)}{unit}"
+        return f"below {_formatted(self.threshold)}{unit}"
 
 
 @dataclass(frozen=True)
@@ -102,11 +102,11 @@ class Between(Rule):
         return inside, high < self.lowest or low > self.highest
 
     def _sentence(self, unit: str) -> str:
-        return f"from {_plain(self.lowest)} to {_plain(self.highest)}{unit}"
+        return f"from {_formatted(self.lowest)} to {_formatted(self.highest)}{unit}"
 
 
 def verdict(outcomes: Iterable[Outcome]) -> Verdict:
-    """Combine what a rule says of each condition under which a claim was measured.
+    """Combine the outcomes of a claim's conditions into its verdict.
 
     A claim holds if it does under all conditions, and holds *if* where it does under some. Where
     it is true under none, one open condition is enough to leave it unsettled.
@@ -131,6 +131,6 @@ def verdict(outcomes: Iterable[Outcome]) -> Verdict:
     return Verdict.OPEN if Outcome.OPEN in found else Verdict.FAILS
 
 
-def _plain(number: float) -> str:
+def _formatted(number: float) -> str:
     """A threshold in full, without an exponent."""
     return f"{number:,.9f}".rstrip("0").rstrip(".")

@@ -131,6 +131,7 @@ def _normal_lead() -> Measured:
     return {"text": loss["uniform"] - loss["normal"]}
 
 
+#: The claims about scaling and initialisation.
 CLAIMS = (
     Claim(
         key="balance",

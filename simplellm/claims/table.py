@@ -1,6 +1,6 @@
 """The claims as a page shows them: a strip of verdicts, and a table to sort and to filter.
 
-Both are plain HTML that reads without a script; the script adds the controls. Links lead to
+Both are HTML that can be read without a script; the script adds the controls. Links lead to
 notebooks, as Jupyter opens them; on the website the build turns them into links to pages.
 """
 
@@ -19,7 +19,9 @@ from ..printing import prints_anywhere
 from .claim import CHAPTERS, Claim, Judged
 from .rules import Outcome, Verdict
 
+#: The sign of each verdict.
 SIGNS = {Verdict.HOLDS: "✓", Verdict.HOLDS_IF: "◐", Verdict.FAILS: "✗", Verdict.OPEN: "?"}
+#: The sign of each outcome.
 MARKS = {Outcome.TRUE: "✓", Outcome.FALSE: "✗", Outcome.OPEN: "?"}
 _CLASSES = {
     Verdict.HOLDS: "holds",
@@ -155,7 +157,7 @@ class ClaimsTable(_Shown):
         )
 
     def __repr__(self) -> str:
-        return "\n".join(f"{SIGNS[j.verdict]} {_plain(j)}" for j in self.judged)
+        return "\n".join(f"{SIGNS[j.verdict]} {_as_text(j)}" for j in self.judged)
 
 
 def link(claim: Claim) -> str:
@@ -187,7 +189,7 @@ def _cell(judged: Judged) -> str:
 
 
 def _code_words(text: str) -> str:
-    """Escaped, with what stands between backticks as code."""
+    """Escape a text for HTML, with what is in backticks as code."""
     parts = html.escape(text).split("`")
     return "".join(f"<code>{p}</code>" if i % 2 else p for i, p in enumerate(parts))
 
@@ -236,6 +238,6 @@ def _row(judged: Judged, columns: Sequence[str]) -> str:
     )
 
 
-def _plain(judged: Judged) -> str:
+def _as_text(judged: Judged) -> str:
     numbers = "; ".join(f"{f.condition} {f.number(judged.claim.unit)}" for f in judged.findings)
     return f"{judged.claim.text} – {judged.words}. {judged.claim.number}: {numbers}."

@@ -16,7 +16,8 @@ _TABLE = "06_learned_positions"
 _VERSUS = "07_learned_versus_fixed"
 _BEYOND = "11_beyond_absolute_positions"
 
-TASKS = {  # experiment: what it is called here
+#: The tasks' names in conditions, by experiment.
+TASKS = {
     "copy": "copy",
     "reverse": "reverse",
     "token_back": "5 back",
@@ -25,7 +26,9 @@ TASKS = {  # experiment: what it is called here
     "addition": "addition",
     "text": "text",
 }
-SOLVED = ("copy", "reverse", "token_back", "lookup")  # by both kinds, so one can ask who is sooner
+#: Experiments that both kinds of positions solve, so that their speeds can be compared.
+SOLVED = ("copy", "reverse", "token_back", "lookup")
+#: One number for each seed.
 Seeds = NDArray[np.float64]
 
 
@@ -168,6 +171,7 @@ def _beyond(scheme: str, key: str, text: str, made: str, instead: str, elsewhere
     )
 
 
+#: The claims about trained models.
 CLAIMS = (
     Claim(
         key="learned-better",

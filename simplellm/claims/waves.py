@@ -212,6 +212,7 @@ def _read_back() -> Measured:
     return {"the token": right(tokens, token), "the place": right(rows, place)}
 
 
+#: The claims about the sinusoidal encoding.
 CLAIMS = (
     Claim(
         key="wavelengths",

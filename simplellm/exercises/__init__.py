@@ -1,6 +1,6 @@
 """Instant feedback on the book's exercises: right, or why not.
 
-Each chapter's exercises stand in the module of this package that is called like the chapter.
+Each chapter's exercises are in the module of this package that has the chapter's name.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ __all__ = ["Array", "Choice", "Exercise", "Function", "Number", "check", "exerci
 
 @cache
 def exercises() -> dict[str, Exercise]:
-    """All exercises of the book that have an answer, by label.
+    """Return all exercises of the book that can be checked, by label.
 
     Raises:
         ValueError: If two exercises have the same label.
@@ -40,12 +40,12 @@ def exercises() -> dict[str, Exercise]:
 
 
 def check(label: str, answer: Any = None, *more: Any) -> None:
-    """Say whether an answer is right, and if not, why.
+    """Check an answer to an exercise, and print whether it is right or why it is wrong.
 
     Args:
-        label: The exercise's label, as it stands in the cell below the exercise.
-        answer: What you found; None says what kind of answer is wanted.
-        more: Nothing. An answer with a decimal comma arrives here, and is told so.
+        label: The exercise's label, as in the cell below the exercise.
+        answer: What you found; with None, the kind of answer that is wanted is printed.
+        more: Nothing. An answer with a decimal comma arrives here, which the message explains.
 
     Raises:
         KeyError: If there is no exercise with this label; names the nearest.

@@ -32,7 +32,7 @@ OTHER = (complex, np.complexfloating, np.datetime64, np.timedelta64)
 
 
 def as_number(answer: Any) -> float | None:
-    """The number in an answer, or None: whatever ``float()`` takes, but no text and no True.
+    """Return an answer as a float, or None: whatever ``float()`` takes but strings and bools.
 
     A tensor, an array or a list with one entry is a number too. A whole number that is too long
     for a float comes back as infinity, with its sign.
@@ -51,7 +51,7 @@ def as_number(answer: Any) -> float | None:
 
 
 def as_array(answer: Any) -> NDArray[np.float64] | None:
-    """A copy of the numbers in an answer, or None where there are none or they form no array."""
+    """Return a copy of an answer as an array, or None where it holds no array of numbers."""
     try:
         return _read(answer)
     except Exception:  # a list that holds itself, a tensor without numbers (meta)
@@ -85,7 +85,7 @@ def _read(answer: Any) -> NDArray[np.float64] | None:
 
 
 def ragged(answer: Any) -> bool:
-    """Whether an answer is a list of numbers, or of lists of them, with different shapes."""
+    """Return whether an answer is a list whose items differ in shape, so that it is no array."""
     if not isinstance(answer, (list, tuple)):
         return False
     parts = [as_array(part) for part in answer]
@@ -94,7 +94,7 @@ def ragged(answer: Any) -> bool:
 
 
 def same(given: NDArray[np.float64], wanted: NDArray[np.float64] | None, within: float) -> bool:
-    """Whether two arrays have one shape, and their numbers are so near."""
+    """Return whether two arrays have the same shape and numbers within a tolerance."""
     return (
         wanted is not None
         and given.shape == wanted.shape
@@ -103,31 +103,31 @@ def same(given: NDArray[np.float64], wanted: NDArray[np.float64] | None, within:
 
 
 def difference(given: NDArray[np.float64], right: NDArray[np.float64], within: float) -> str:
-    """How two arrays that are not the same differ; the right numbers stay unsaid."""
+    """Describe how two arrays differ, without giving the right numbers away."""
     if given.shape != right.shape:
         return f"the shape is {given.shape} and should be {right.shape}."
     off = ~np.isclose(given, right, rtol=0, atol=within, equal_nan=True)
     first = tuple(int(i) for i in np.argwhere(off)[0])
     if not first:
-        return f"{plain(given.item())} is off."
+        return f"{formatted(given.item())} is off."
     place = first[0] if len(first) == 1 else first
     if off.sum() == 1:
-        return f"1 of {off.size} numbers is off, at index {place}: {plain(given[first])}."
+        return f"1 of {off.size} numbers is off, at index {place}: {formatted(given[first])}."
     many = f"{off.sum()} of {off.size} numbers are off"
-    return f"{many}, the first at index {place}: {plain(given[first])}."
+    return f"{many}, the first at index {place}: {formatted(given[first])}."
 
 
-# ---- saying --------------------------------------------------------------------------------------
+# ---- in words ------------------------------------------------------------------------------------
 
 
-def plain(number: float) -> str:
-    """A number as it may stand in a sentence."""
+def formatted(number: float) -> str:
+    """Format a number for a sentence."""
     whole = math.isfinite(number) and number == round(number) and abs(number) < 1e15
     return str(round(number)) if whole else f"{number:.6g}"
 
 
 def described(value: Any, limit: int = 60) -> str:
-    """What a value is, as it may stand in a sentence: in one line, short, and no tensor's repr."""
+    """Describe a value for a sentence: in one line, short, and without a tensor's repr."""
     if isinstance(value, (list, tuple)):
         text = _listed(value) if len(value) <= limit // 3 else ""
         return text if 0 < len(text) <= limit else f"a {type(value).__name__} of {len(value)}"
@@ -143,7 +143,7 @@ def described(value: Any, limit: int = 60) -> str:
         return "a number of more than 15 digits"
     number = as_number(value)
     if number is not None:
-        return plain(number)
+        return formatted(number)
     if isinstance(value, (types.FunctionType, types.BuiltinFunctionType, type)):
         kind = "class" if isinstance(value, type) else "function"
         return "a lambda" if value.__name__ == "<lambda>" else f"the {kind} {value.__name__}"
@@ -161,7 +161,7 @@ def _listed(values: Sequence[Any]) -> str:
 
 
 def sentence(text: str) -> str:
-    """The text with a capital letter at its beginning."""
+    """Capitalize the first letter of a text."""
     return text[:1].upper() + text[1:]
 
 
@@ -278,7 +278,7 @@ def does_not_take(function: Callable[..., Any], arguments: Sequence[Any]) -> str
 
 
 def error_of(error: BaseException, limit: int = 120) -> str:
-    """The kind of an exception and what it says, in one line and without a full stop."""
+    """Return an exception's type and message, in one line and without a full stop."""
     try:
         says = str(error)
     except Exception:  # the reader's own exception
@@ -287,7 +287,7 @@ def error_of(error: BaseException, limit: int = 120) -> str:
 
 
 def one_line(text: str, limit: int = 120) -> str:
-    """A text that came from elsewhere, to stand before a full stop."""
+    """Shorten a text from elsewhere to one line, without its full stop."""
     line = " ".join(text.split())
     return (line if len(line) <= limit else f"{line[: limit - 1]}…").rstrip(" :.")
 

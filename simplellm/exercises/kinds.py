@@ -2,7 +2,7 @@
 
 An exercise knows its right answer by computing it, and the mistakes that learners make by name:
 for each there is a reason that helps, not only a "no". All kinds are judged by the same method,
-:meth:`Exercise.judge`, which returns None for a right answer and otherwise says why it is wrong.
+:meth:`Exercise.judge`, which returns None for a right answer and otherwise the reason why not.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from ._answers import (
     described,
     difference,
     does_not_take,
+    formatted,
     numbers_of,
-    plain,
     ragged,
     same,
     sentence,
@@ -34,10 +34,11 @@ from ._answers import (
     with_arguments,
 )
 
-# A value, or a function that computes it when somebody asks: importing the book's exercises costs
-# nothing then, and an answer that can be computed is not typed.
+#: A number, or a function that computes it on demand: importing the book's exercises costs
+#: nothing then, and an answer that can be computed is not typed.
 Value = float | Callable[[], float]
-Values = Any  # a tensor, an array or nested lists of numbers; or a function that computes them
+#: A tensor, an array or nested lists of numbers; or a function that computes them.
+Values = Any
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +47,7 @@ class Exercise(ABC):
 
     Attributes:
         label: The label of its directive in the chapter, as ``"ex-wavelength"``.
-        right: What is said about a right answer: the sentence to keep.
+        right: What is printed after a right answer: the sentence to remember.
     """
 
     label: str
@@ -71,9 +72,9 @@ class Number(Exercise):
         within: How far off an answer may be, as a share of the right one.
         absolute: How far off it may be in the number's own unit; takes the place of ``within``.
         whole: Whether it is a count, of which only the exact one is right.
-        share: Whether it is a share, from 0 to 1; who gives a percentage is told so.
+        share: Whether it is a share, from 0 to 1; a percentage is recognized.
         unit: What the number counts or measures, as "positions".
-        mistakes: Pairs of a wrong number (or a function that computes it) and what to say to it.
+        mistakes: Pairs of a wrong number (or a function that computes it) and the reason to print.
 
     Example:
         >>> turns = Number(
@@ -110,7 +111,7 @@ class Number(Exercise):
         return abs(answer - wanted) <= allowed
 
     def _known(self, number: float) -> str | None:
-        """What there is to say to a number that somebody has found before; "" to the right one."""
+        """Return the reason for a known mistake; "" for the right number, None for any other."""
         if self._near(number, self.answer):
             return ""
         return next((reason for wrong, reason in self.mistakes if self._near(number, wrong)), None)
@@ -137,12 +138,13 @@ class Number(Exercise):
         return f"{sentence(shown)} is {'too small' if number < right else 'too large'}."
 
     def _percentage(self, number: float) -> str:
-        """What to say to a number above 1 where a share is asked for."""
+        """Return the reason for a number above 1 where a share is asked for."""
         reason = self.judge(number / 100)
         if reason is None:
             wanted = "the exercise wants a share, a number from 0 to 1: divide it by 100."
-            return f"{plain(number)} is right as a percentage; {wanted}"
-        return f"A share is at most 1; {plain(number)} percent is {plain(number / 100)}. {reason}"
+            return f"{formatted(number)} is right as a percentage; {wanted}"
+        share = formatted(number / 100)
+        return f"A share is at most 1; {formatted(number)} percent is {share}. {reason}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -192,8 +194,8 @@ class Array(Exercise):
     Attributes:
         answer: The right numbers, or a function that computes them.
         within: How far off each may be, in the numbers' own unit.
-        share: Whether they are shares, from 0 to 1; who gives percentages is told so.
-        mistakes: Pairs of wrong numbers (or a function that computes them) and what to say.
+        share: Whether they are shares, from 0 to 1; percentages are recognized.
+        mistakes: Pairs of wrong numbers (or a function that computes them) and the reason to print.
 
     Example:
         >>> shape = Array(
@@ -252,7 +254,7 @@ class Array(Exercise):
         return f"{shown} holds no numbers; {wanted}{hint or slip(answer, self.share)}"
 
     def _related(self, given: NDArray[np.float64], right: NDArray[np.float64]) -> str:
-        """What to say to numbers in the right shape that nobody has found before."""
+        """Return the reason for wrong numbers of the right shape that are no known mistake."""
         if self.share and (given > 1).any() and same(given / 100, right, self.within):
             return "Those are percentages, and right as such. Divide by 100: shares are wanted."
         if self.share and (given > 1).all():
@@ -272,7 +274,7 @@ class Function(Exercise):
         reference: The function that is right.
         inputs: Makes the tuples of arguments on which the two are compared, anew for each.
         within: How far off each number may be.
-        mistakes: Pairs of a broken function and what to say to one that gives the same.
+        mistakes: Pairs of a broken function and the reason to print for one that does the same.
         takes: The arguments it is called with, as "positions and d_model".
 
     Example:

@@ -24,7 +24,7 @@ class Catch(Function):
 
     Attributes:
         mutants: Their names.
-        mistakes: Pairs of a check that does not do it and what to say to one that does as little.
+        mistakes: Pairs of a check that misses them and the reason to print for one like it.
 
     Example:
         >>> catch = EXERCISES[1]

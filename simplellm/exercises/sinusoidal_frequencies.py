@@ -31,7 +31,7 @@ def halves() -> list[tuple[Any, ...]]:
 
 
 def interleaved(table: Tensor) -> Tensor:
-    """Put each sine beside its cosine."""
+    """Interleave sines and cosines: each sine is followed by its cosine."""
     return torch.stack(table.chunk(2, dim=1), dim=-1).flatten(1)
 
 

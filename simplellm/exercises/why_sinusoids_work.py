@@ -21,7 +21,7 @@ def _shift(row: Tensor, k: float) -> Tensor:
 
 
 def _shift_as_halves(row: Tensor, k: float) -> Tensor:
-    """As if all sines stood first and all cosines after them."""
+    """The mistake of taking the first half of the columns for sines, the second for cosines."""
     angle, half = k * frequencies(len(row)), len(row) // 2
     sine, cosine = row[:half], row[half:]
     return torch.cat(

@@ -15,7 +15,7 @@ from .variants import Call, Maker, Subject
 
 Build = Callable[[int, int, int, float], nn.Module]
 
-# What other people call it. The first name that a constructor has is taken.
+#: What other people call it. The first name that a constructor has is taken.
 ARGUMENTS = {
     "vocab_size": ("vocab_size", "num_embeddings", "n_vocab", "vocab", "ntoken", "num_tokens",
         "num_embed"),

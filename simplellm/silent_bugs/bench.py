@@ -16,10 +16,10 @@ from .promises import LONG, PROMISES, SHAPES, Measured, Promise
 from .reading import moved_by, read_off
 from .variants import Call, Convention, Maker, NotApplicableError, NotReadError
 
-# What compares two answers: it says nothing of a layer that never answers twice alike.
+#: What compares two answers: it says nothing of a layer that never answers twice alike.
 COMPARED = ("own sentence", "formula", "token scale", "checkpoint", "chunks", "after the last",
     "no sharing", "low precision")  # fmt: skip
-FAR = 20_000  # past the tables of nearly all classes that set their length themselves
+FAR = 20_000  #: Past the tables of nearly all classes that set their length themselves
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from torch import Tensor
 from ..printing import prints_anywhere
 from .variants import Maker, NotApplicableError, Subject
 
-LONG = 512  # positions: past 256, where bfloat16 stops counting, and past any block
+LONG = 512  #: Positions: past 256, where bfloat16 stops counting, and past any block
 
 
 @dataclass(frozen=True)

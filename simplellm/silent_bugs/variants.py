@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from ..printing import prints_anywhere
 
-# Ids below it are often special (PAD, BOS, EOS), and a special row may be zero on purpose.
+#: Ids below it are often special (PAD, BOS, EOS), and a special row may be zero on purpose.
 FIRST_ORDINARY_ID = 3
 
 Call = Callable[[nn.Module, Tensor, int], Tensor]

@@ -17,7 +17,7 @@ SITE = re.compile(r"https://[^\s/?#]+(?:/[^\s?#]*)?")
 
 @dataclass(frozen=True)
 class Address:
-    """Public addresses; an empty text stands for one that there is not yet."""
+    """Public addresses; an empty text where there is none yet."""
 
     repository: str = ""  # https://github.com/OWNER/NAME
     branch: str = "main"

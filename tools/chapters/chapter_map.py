@@ -1,4 +1,4 @@
-"""The map of the book: what chapters/map.yml says, and the words that are made from it.
+"""The map of the book: the content of chapters/map.yml, and the words that are made from it.
 
 Three things on the pages come from that one file, so that no two of them can disagree: the line
 "You need this first" in every chapter, the table of chapters on the first page, and the map above
@@ -108,7 +108,7 @@ def listed(root: Path) -> list[str]:
 
 
 def run_text(seconds: int) -> str:
-    """Say how long the cells run: in steps of five seconds, because the next machine is another."""
+    """Return in words how long the cells run, rounded, because the next machine is another."""
     if seconds <= 45:
         return f"{max(5, -(-seconds // 5) * 5)} seconds"
     minutes = round(seconds / 60)
@@ -116,7 +116,7 @@ def run_text(seconds: int) -> str:
 
 
 def link(chapter: Chapter) -> str:
-    """Return a link to a chapter as it stands in another one's notebook."""
+    """Return a link from one chapter's notebook to another chapter."""
     return f"[{chapter.title}]({chapter.file}.ipynb)"
 
 
@@ -127,7 +127,7 @@ def in_words(items: list[str]) -> str:
 
 
 def first_needed(chapter: Chapter, chapters: list[Chapter]) -> str:
-    """Say in Markdown what a chapter builds on, with links."""
+    """Return in Markdown what a chapter builds on, with links."""
     by_number = {other.number: other for other in chapters}
     parts = []
     if chapter.needs:
@@ -141,7 +141,7 @@ def first_needed(chapter: Chapter, chapters: list[Chapter]) -> str:
 
 
 def line(chapter: Chapter, chapters: list[Chapter]) -> str:
-    """Return the line of a chapter that says what it needs and how long it takes."""
+    """Return the line of a chapter with what it needs and how long it takes."""
     return (
         f"**You need this first:** {first_needed(chapter, chapters)}. "
         f"**Time:** about {chapter.read} minutes to read and {run_text(chapter.run)} to run."
@@ -167,9 +167,9 @@ SPINE, SIDES = 1, (0, 2)  # columns: the core path in the middle, the others lef
 def places(chapters: list[Chapter]) -> dict[int, tuple[int, int]]:
     """Return the row and the column at which the map shows each chapter.
 
-    The core path goes straight down the middle. Another chapter stands beside the last chapter it
-    builds on, or below it where that one stands at a side itself, or further down where the place
-    is taken.
+    The core path goes straight down the middle. Another chapter is next to the last chapter it
+    builds on, or below it where that one is at a side itself, or further down where the place is
+    taken.
     """
     found = {
         chapter.number: (row, SPINE)

@@ -1,6 +1,6 @@
 """The first code cell of every chapter: on Colab it fetches what is missing; elsewhere, nothing.
 
-Its text stands here and nowhere else. `make refresh` writes it into each notebook that imports
+Its text is here and nowhere else. `make refresh` writes it into each notebook that imports
 `simplellm`, with the address of the repository in it, and a rule in notebook_rules.py sees that
 it is current. The tag keeps it off the website, where there is nothing to install.
 """
@@ -79,7 +79,7 @@ def source(address: Address) -> str:
 
 
 def is_needed(notebook: NotebookNode) -> bool:
-    """Say whether a notebook imports the package."""
+    """Return whether a notebook imports the package."""
     return any(
         IMPORTS_PACKAGE.search(cell.source) for cell in notebook.cells if cell.cell_type == "code"
     )

@@ -1,7 +1,7 @@
-"""What a Markdown cell says, read with the parser that builds the site.
+"""The parts of a Markdown cell, read with the parser that builds the site.
 
 MyST's parser (markdown-it-py with the extensions that _config.yml names) gives tokens; `parts`
-tells from them what a reader sees: words, code, formulas, pictures. What is only an address (the
+makes of them what a reader sees: words, code, formulas, pictures. What is only an address (the
 target of a link, a label, an option of a directive, a comment) is in none of them.
 """
 
@@ -22,7 +22,7 @@ from myst_parser.parsers.mdit import create_md_parser
 
 from tools.machine.common import ROOT
 
-# Directives whose body is shown as it stands or is no text at all.
+# Directives whose body is shown verbatim or is no text at all.
 VERBATIM = {"code", "code-block", "code-cell", "literalinclude", "mermaid", "raw", "eval-rst"}
 LISTS = {"bibliography", "glossary-list", "include", "tableofcontents", "toctree"}
 PICTURES = {"figure", "image"}
@@ -38,7 +38,7 @@ class Part:
     Attributes:
         kind: "words", "code", "block" (of code), "formula", "display" (a formula on lines of its
             own), "picture", "role" or "tag".
-        text: What it says; of a picture the alt text, and None where there is none.
+        text: Its text; of a picture the alt text, and None where there is none.
         name: Of a role its name, of a block of code its language.
         folded: Whether it opens with a click only.
     """
@@ -92,7 +92,7 @@ def html_parts(source: str) -> list[Part]:
 
 
 def _options(content: str) -> tuple[dict[str, str], str]:
-    """Split what stands in a directive into its options and its body."""
+    """Split the content of a directive into its options and its body."""
     lines = content.splitlines()
     if lines and lines[0].strip() == "---" and "---" in map(str.strip, lines[1:]):
         end = 1 + [line.strip() for line in lines[1:]].index("---")

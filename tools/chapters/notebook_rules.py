@@ -1,8 +1,8 @@
-"""What a committed chapter must keep to. Each rule takes a notebook and returns what breaks it.
+"""The rules for committed chapters. Each takes a notebook and returns what breaks it.
 
     python -m tools.chapters.notebook_rules chapters/01.ipynb      (the rules alone, in a second)
 
-A rule is a plain function, so that tests/test_notebooks.py can apply it to every chapter and also
+A rule is a function, so that tests/test_notebooks.py can apply it to every chapter and also
 to small notebooks that break it: a rule that cannot fail protects nobody.
 """
 
@@ -32,7 +32,7 @@ from tools.machine.common import ROOT
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 PICTURES = ("image/png", "image/jpeg", "image/svg+xml", "image/gif")
 DESCRIPTION = range(50, 161)  # characters: search engines and link previews show about as many
-SHORTEST_ALT = 20  # characters; less cannot say what a seeing reader takes from a picture
+SHORTEST_ALT = 20  # characters; less cannot describe what a seeing reader takes from a picture
 
 
 def code_cells(notebook: NotebookNode) -> Iterator[tuple[int, NotebookNode]]:
@@ -50,7 +50,7 @@ def tags(cell: NotebookNode) -> set[str]:
 def told_to_nbval(cell: NotebookNode) -> dict[str, bool]:
     """Return what a cell's tags and comments ask of nbval, as nbval itself reads them."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # two that say the same
+        warnings.simplefilter("ignore")  # two with the same text
         return dict(find_metadata_tags(cell.metadata)) | dict(find_comment_markers(cell.source))
 
 
@@ -128,7 +128,7 @@ def no_warnings(notebook: NotebookNode) -> list[str]:
 
 
 def alt_problem(alt: object) -> str | None:
-    """Say what is wrong with an alt text, or None."""
+    """Return what is wrong with an alt text, or None."""
     if not isinstance(alt, str) or not alt.strip():
         return "has no alt text"
     alt = " ".join(alt.split())
@@ -140,7 +140,7 @@ def alt_problem(alt: object) -> str | None:
 
 
 def is_picture(output: NotebookNode) -> bool:
-    """Say whether the page shows this output as a picture (HTML, where there is any, wins)."""
+    """Return whether the page shows this output as a picture (HTML, where there is any, wins)."""
     data = output.get("data", {})
     return "text/html" not in data and any(kind in data for kind in PICTURES)
 
@@ -154,9 +154,9 @@ def alt_of_cell(cell: NotebookNode) -> object:
 
 
 def alt_texts(notebook: NotebookNode) -> list[str]:
-    """Every picture says in words what a seeing reader takes from it.
+    """Every picture has an alt text with what a seeing reader takes from it.
 
-    The alt text of a figure stands in the cell's metadata, mystnb: {image: {alt: …}}; the default
+    The alt text of a figure is in the cell's metadata, mystnb: {image: {alt: …}}; the default
     is a file path, and no accessibility checker objects to that.
     """
     problems = []
@@ -195,7 +195,7 @@ def no_trailing_semicolons(notebook: NotebookNode) -> list[str]:
     for number, cell in code_cells(notebook):
         try:
             tokens = list(tokenize.generate_tokens(io.StringIO(cell.source).readline))
-        except (tokenize.TokenError, SyntaxError):  # a magic, say
+        except (tokenize.TokenError, SyntaxError):  # such as a magic
             ends = [line for line in cell.source.splitlines() if line.rstrip().endswith(";")]
         else:
             last = (tokenize.NEWLINE, tokenize.COMMENT, tokenize.NL, tokenize.ENDMARKER)
@@ -215,7 +215,7 @@ MACHINE_PATH = re.compile(
 
 
 def no_machine_paths(notebook: NotebookNode) -> list[str]:
-    """No path of the machine that executed it stands in a notebook."""
+    """A notebook holds no path of the machine that executed it."""
     here = {str(ROOT), sys.prefix, str(Path.home())} - {"/"}
     problems = []
     for number, cell in enumerate(notebook.cells, 1):
@@ -251,7 +251,7 @@ def no_unstable_calls(notebook: NotebookNode) -> list[str]:
 
 
 def no_widget_state(notebook: NotebookNode) -> list[str]:
-    """No widget state is stored, and no output offers a widget beside HTML (hosts then hang)."""
+    """No widget state is stored, and no output offers a widget and HTML (hosts then hang)."""
     problems = []
     if "widgets" in notebook.metadata:
         problems.append("the notebook stores widget state; run make refresh")
@@ -297,13 +297,13 @@ def settled(notebook: NotebookNode) -> list[str]:
     return problems
 
 
-# ---- what stands around a chapter ----------------------------------------------------------------
+# ---- around a chapter ----------------------------------------------------------------------------
 
 
 def described(notebook: NotebookNode) -> list[str]:
     """The notebook's metadata describe it in a sentence, for search engines and link previews.
 
-    It stands where MyST looks for it, myst: {html_meta: {description: …}}, and Sphinx puts it into
+    It is where MyST looks for it, myst: {html_meta: {description: …}}, and Sphinx puts it into
     the head of the page.
     """
     node: object = notebook.metadata
@@ -335,7 +335,7 @@ def installs(notebook: NotebookNode) -> list[str]:
 
 
 def folded(notebook: NotebookNode) -> list[str]:
-    """A solution stands under a collapsed heading, so that no answer stands below its question."""
+    """Every solution is under a collapsed heading, so that no answer is seen below its question."""
     today = copy.deepcopy(notebook)
     solutions.fold(today)
     return solutions.seen_when_folded(today) + [
@@ -349,7 +349,7 @@ def folded(notebook: NotebookNode) -> list[str]:
 
 
 def numbers_in_prose(notebook: NotebookNode) -> list[str]:
-    """Every decimal and every integer of three digits or more in the prose stands in a result."""
+    """Every decimal and every integer of three digits or more in the prose is in a result."""
     evidence = evidence_of(notebook)
     problems = []
     for number, cell in enumerate(notebook.cells, 1):
@@ -391,7 +391,7 @@ def as_bytes(picture: object) -> bytes:
 def heatmaps_current(notebook: NotebookNode, rebuild: Rebuild = rebuild_heatmap) -> list[str]:
     """Every committed heatmap is what today's package makes of the data it holds.
 
-    nbval does not compare script, style and pixels, so last month's could stand here unnoticed.
+    nbval does not compare script, style and pixels, so last month's could remain unnoticed.
     """
     problems = []
     for number, data in heatmaps(notebook):

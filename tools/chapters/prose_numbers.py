@@ -1,8 +1,8 @@
-"""Does every number in a chapter's prose stand in what its code gives?
+"""Check that every number in a chapter's prose is in the outputs or the code of its notebook.
 
 What is checked: every decimal, and every integer of three or more digits, in the markdown cells and
-in the alt texts. It must stand, as a whole number with the same value, in an output of the same
-notebook or as a number in its code (an assert, a setting). 0.30 does not stand in 10.301, nor 2.5
+in the alt texts. Each must occur, as a whole number with the same value, in an output of the same
+notebook or as a number in its code (an assert, a setting). 0.30 is not in 10.301, nor 2.5
 in 2.511: round where you print. Thousands may be set apart: 10 000, 10,000, 10\\,000, 10{,}000.
 
 What is exempt: citations with their years, links, cross references, directive options, section,
@@ -78,13 +78,13 @@ MINUS = re.compile(r"(?:^|[^\w.)\]}'’”])[-−]$")
 
 @dataclass(frozen=True)
 class Number:
-    """A number as it is printed, and what it says."""
+    """A number as it is printed, and its value."""
 
     text: str
     value: Decimal
     decimal: bool
     negative: bool
-    start: int  # where it stands in the text
+    start: int  # its index in the text
     parts: tuple[Decimal, ...] = ()  # of [15 234], which may also be two numbers: 15 and 234
 
     @property
@@ -94,7 +94,7 @@ class Number:
 
 
 def in_list(text: str, at: int) -> bool:
-    """Say whether a place in a text lies inside [brackets] or `code` opened on its line."""
+    """Return whether a place in a text is inside [brackets] or `code` opened on its line."""
     line = text[text.rfind("\n", 0, at) + 1 : at]
     return line.rfind("[") > line.rfind("]") or line.count("`") % 2 == 1
 
@@ -138,12 +138,12 @@ class Evidence:
         for number in numbers_in(text):
             for value in (number.value, *number.parts):
                 (self.negative if number.negative else self.positive).add(value)
-        # In an output, a space or a comma may stand between two numbers as well: [1,15,234].
+        # In an output, a space or a comma may also separate two numbers: [1,15,234].
         for digits in re.findall(r"(?<![\w.])\d+(?![\w.])", text):
             self.positive.add(Decimal(digits))
 
     def holds(self, number: Number) -> bool:
-        """Say whether a number of the prose stands here; a printed minus must stand here too."""
+        """Return whether a number of the prose is among these, with its minus if it has one."""
 
         def one(value: Decimal) -> bool:
             return value in self.negative or (not number.negative and value in self.positive)
@@ -216,7 +216,7 @@ def prose_of(markdown: str) -> tuple[str, list[range]]:
 
 
 def unsupported(markdown: str, evidence: Evidence) -> list[tuple[str, str]]:
-    """Return (number, the words around it) for each number of a cell that stands nowhere."""
+    """Return (number, the words around it) for each number of a cell that nothing supports."""
     text, formulas = prose_of(markdown)
     missing = []
     for number in numbers_in(text):

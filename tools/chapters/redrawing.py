@@ -62,7 +62,7 @@ def bindings(tree: ast.AST) -> Iterator[tuple[ast.expr, ast.expr]]:
 
 
 def pairs(target: ast.expr, value: ast.expr) -> Iterator[tuple[ast.expr, ast.expr]]:
-    """Yield what is bound to what in `a, b = x, y`; all to all where that cannot be told."""
+    """Yield what is bound to what in `a, b = x, y`; all to all where that is not known."""
     lists = ast.Tuple | ast.List
     if isinstance(target, lists) and isinstance(value, lists):
         if len(target.elts) == len(value.elts):
@@ -73,7 +73,7 @@ def pairs(target: ast.expr, value: ast.expr) -> Iterator[tuple[ast.expr, ast.exp
 
 
 class Names:
-    """What the names of a notebook stand for, as far as it matters here."""
+    """The names of a notebook that are bound to functions which redraw, and to display handles."""
 
     def __init__(self, trees: list[ast.Module]) -> None:
         """Read the imports, then follow assignments until nothing new is learnt."""
@@ -90,15 +90,15 @@ class Names:
         while before != len(self.known) + len(self.handles):
             before = len(self.known) + len(self.handles)
             for target, value in bound:
-                stands_for = self.function(value)
-                if stands_for and isinstance(target, ast.Name):
-                    self.known[target.id] = stands_for
+                function = self.function(value)
+                if function and isinstance(target, ast.Name):
+                    self.known[target.id] = function
                 if self.makes_handle(value):
                     parts = target.elts if isinstance(target, ast.Tuple | ast.List) else [target]
                     self.handles.update(filter(None, map(path, parts)))
 
     def function(self, node: ast.AST) -> str:
-        """Return which of the functions a name or an attribute stands for, else ""."""
+        """Return which of the functions a name or an attribute is, else ""."""
         if isinstance(node, ast.Attribute):
             return node.attr if node.attr in REDRAWS | SHOWS | HANDLES else ""
         return self.known.get(node.id, "") if isinstance(node, ast.Name) else ""

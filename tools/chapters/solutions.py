@@ -3,15 +3,15 @@
     python -m tools.chapters.solutions [FOLDER]      (all worksheets, into _build/worksheets)
 
 On the site a solution opens with a click (_ext/book_pages.py). JupyterLab and Notebook 7 show every
-cell, and the answer would stand right below its question. `make refresh` therefore puts each
+cell, and the answer would be right below its question. `make refresh` therefore puts each
 solution under a heading that is collapsed. (To hide the source and the outputs of its cells is not
 enough: a hidden source shows its first line, and a cell that is run shows its outputs again. What
-stands under a collapsed heading stays hidden, also when all cells are run, and one click opens it.)
+is under a collapsed heading stays hidden, also when all cells are run, and one click opens it.)
 
 A worksheet is a chapter without its solutions and without outputs, with a cell for an answer below
-each exercise: for text below what is to be proved or told, for code below the rest. It speaks of no
-solutions, and its links lead to the other worksheets; the book's pages it links to only where they
-have a public address. The site has one for every chapter (_ext/book_worksheets.py).
+each exercise: for text below what is to be proved or explained, for code below the rest. It does
+not mention solutions, and its links lead to the other worksheets; the book's pages it links to only
+where they have a public address. The site has one for every chapter (_ext/book_worksheets.py).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell
 
 from tools.chapters import chapter_map
 from tools.chapters.address import read_address
-from tools.machine.common import ROOT, main_guard, say, write_atomically
+from tools.machine.common import ROOT, log, main_guard, write_atomically
 
 START, END = "{solution-start}", "{solution-end}"
 ASK, ASKED = "{exercise-start}", "{exercise-end}"
@@ -43,8 +43,8 @@ ANSWER = "# Your answer"
 # A double click opens it. MyST shows a comment nowhere, and Markdown an empty cell as a hint.
 WRITTEN_ANSWER = "**Your answer**\n\n<!-- Write here; for a test by code, add a cell below. -->"
 WRITTEN = re.compile(r"\{exercise-start\}\s*(?:Recall|Prove|Explore)\b")
-# What a chapter says of its solutions, and what a worksheet says in its place.
-TOLD = (
+# Sentences of a chapter about its solutions, and those of a worksheet in their place.
+SENTENCES = (
     (
         re.compile(r"Try each before you open its solution\b[^.]*\."),
         "Answer each in the cell below it.",
@@ -59,7 +59,7 @@ LINK = re.compile(
 
 
 def in_solution(notebook: NotebookNode) -> list[bool]:
-    """Say for every cell whether it belongs to a solution, its first and last cell too."""
+    """Return for every cell whether it belongs to a solution, its first and last cell too."""
     inside = False
     belongs = []
     for cell in notebook.cells:
@@ -90,7 +90,7 @@ HEADING = re.compile(r"^#{1,4} ", re.MULTILINE)
 
 
 def seen_when_folded(notebook: NotebookNode) -> list[str]:
-    """What of a solution stands outside of its fold, and what else stands in it."""
+    """Return the parts of solutions outside of their folds, and the foreign cells inside them."""
     problems = []
     inside = [*in_solution(notebook), False]
     for at, cell in enumerate(notebook.cells):
@@ -107,14 +107,14 @@ def seen_when_folded(notebook: NotebookNode) -> list[str]:
             text = below.source if below.cell_type == "markdown" else ""
             if not text.startswith(EXERCISE) and not HEADING.match(text):
                 problems.append(
-                    f"cell {at + 2}: it stands below a solution and would be folded with it; begin "
+                    f"cell {at + 2}: it is below a solution and would be folded with it; begin "
                     "it with a heading (## or ###), or move it up"
                 )
     return problems
 
 
 def _lead_to(site: str, names: list[str]) -> Callable[[re.Match[str]], str]:
-    """Say how a link in a worksheet reads: to a worksheet, to a page of the site, or as words."""
+    """Return the replacement of a link in a worksheet: to a worksheet, to the site, or words."""
 
     def link(found: re.Match[str]) -> str:
         if found["page"] in names:
@@ -154,8 +154,8 @@ def worksheet(notebook: NotebookNode, site: str = "", names: Iterable[str] = ())
                 else new_code_cell(ANSWER, id=name)
             )
             copy.cells.append(answer)
-        for told, instead in TOLD:
-            cell.source = told.sub(instead, cell.source)
+        for sentence, instead in SENTENCES:
+            cell.source = sentence.sub(instead, cell.source)
         cell.source = LINK.sub(link, cell.source)
     return copy
 
@@ -179,7 +179,7 @@ def main() -> int:
     made = worksheets()
     for name, text in made.items():
         write_atomically(folder / name, text)
-    say("worksheets", f"{len(made)} chapters without solutions, in {folder}")
+    log("worksheets", f"{len(made)} chapters without solutions, in {folder}")
     return 0
 
 

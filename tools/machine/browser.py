@@ -76,31 +76,35 @@ if hasattr(os, "geteuid") and os.geteuid() == 0:
     LAUNCH_ARGS.append("--no-sandbox")
 
 
+def _find(variable: str, names: tuple[str, ...]) -> str | None:
+    """Return the program that an environment variable names, else the first of these on PATH."""
+    chosen = os.environ.get(variable, "").strip()
+    if not chosen:
+        return next(filter(None, map(shutil.which, names)), None)
+    found = shutil.which(chosen)
+    if found is None:
+        raise RuntimeError(
+            f"{variable}={chosen} is not a program that can be run. "
+            f"Give the path of a {variable.title()} or leave {variable} out."
+        )
+    return found
+
+
 def find_browser() -> str:
     """Return the path of a Chromium: `$CHROMIUM` first, then the usual names on PATH, then places.
 
     Raises:
         RuntimeError: there is none; the message says how to get one.
     """
-    chosen = os.environ.get("CHROMIUM", "").strip()
-    if chosen:
-        found = shutil.which(chosen)
-        if found is None:
-            raise RuntimeError(
-                f"CHROMIUM={chosen} is not a program that can be run. "
-                "Give the path of a Chromium or leave CHROMIUM out."
-            )
-        return found
-    for name in NAMES:
-        found = shutil.which(name)
-        if found:
-            return found
-    for folder, place in PLACES:
-        if not folder or os.environ.get(folder):
-            found = shutil.which(os.path.join(os.environ.get(folder, ""), place))
-            if found:
-                return found
-    raise RuntimeError(HOW_TO_GET_ONE)
+    places = [
+        os.path.join(os.environ.get(folder, ""), place)
+        for folder, place in PLACES
+        if not folder or os.environ.get(folder)
+    ]
+    found = _find("CHROMIUM", (*NAMES, *places))
+    if found is None:
+        raise RuntimeError(HOW_TO_GET_ONE)
+    return found
 
 
 def find_firefox() -> str:
@@ -113,18 +117,10 @@ def find_firefox() -> str:
         raise RuntimeError(
             "The tests of other engines than Chromium have not been made for Windows."
         )
-    chosen = os.environ.get("FIREFOX", "").strip()
-    names = (chosen,) if chosen else ("firefox-esr", "firefox")
-    for name in names:
-        found = shutil.which(name)
-        if found:
-            return found
-    if chosen:
-        raise RuntimeError(
-            f"FIREFOX={chosen} is not a program that can be run. "
-            "Give the path of a Firefox or leave FIREFOX out."
-        )
-    raise RuntimeError(HOW_TO_GET_FIREFOX)
+    found = _find("FIREFOX", ("firefox-esr", "firefox"))
+    if found is None:
+        raise RuntimeError(HOW_TO_GET_FIREFOX)
+    return found
 
 
 class WebKitPrograms(NamedTuple):
@@ -180,7 +176,7 @@ def chromium(
 
     Args:
         driver: A Playwright that runs already; without one, one is started.
-        variables: What its environment has beside this process's own.
+        variables: Its environment variables, in addition to those of this process.
     """
     with contextlib.ExitStack() as stack:
         if driver is None:

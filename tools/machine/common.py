@@ -49,8 +49,8 @@ def way_in(command: str, option: str = "", value: str = "") -> str:
     return " ".join(words)
 
 
-def say(who: str, text: str) -> None:
-    """Print one line at once, so that it stands before whatever a child process prints."""
+def log(who: str, text: str) -> None:
+    """Print one line and flush, so that it comes before whatever a child process prints."""
     print(f"[{who}] {text}", flush=True)
 
 
@@ -75,7 +75,7 @@ def digest(root: Path, names: Iterable[str]) -> str:
 
 
 def read_stamp(path: Path) -> str:
-    """Return what a stamp says, or "" where there is none."""
+    """Return the content of a stamp, or "" where there is none."""
     try:
         return path.read_text(encoding="utf-8").strip()
     except OSError:
@@ -94,7 +94,7 @@ def write_atomically(path: Path, data: bytes) -> None:
 
 
 class Lock:
-    """One worker at a time per lock file; a second one says so and waits.
+    """A lock file: one process holds it at a time; a second one reports that and waits.
 
     The lock goes with the process, however it ends. Where there is flock it also belongs to every
     child started with `**lock.to_child`: when a set-up is killed and its pip lives on, the next
@@ -106,7 +106,7 @@ class Lock:
         path.parent.mkdir(parents=True, exist_ok=True)
         self.file = path.open("a", encoding="utf-8")
         if not self._take():
-            say(who, "another command, or what a killed one left running, is at work here; waiting")
+            log(who, "another command, or what a killed one left running, is at work here; waiting")
             while not self._take():
                 time.sleep(0.2)
 

@@ -1,7 +1,7 @@
 """Sets of fonts that readers have, each by itself: so a test's machine does not decide what fits.
 
 A page has system fonts, and another width of every word with each. On Linux the variable
-FONTCONFIG_FILE tells a browser which fonts there are; elsewhere nothing does.
+FONTCONFIG_FILE lists the fonts that a browser sees; elsewhere nothing does.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from tools.machine.common import ROOT, locked, main_guard, say, write_atomically
+from tools.machine.common import ROOT, locked, log, main_guard, write_atomically
 
 CACHE = ROOT / ".make" / "fonts"
 FACES = ("Regular", "Bold", "Italic", "BoldItalic")
@@ -147,7 +147,7 @@ def gather(name: str) -> Path:
     folder = CACHE / name
     with locked(ROOT / ".make" / "fonts.lock", "fonts"):
         if not _copied(wanted, [folder], folder) and not _copied(wanted, _installed(), folder):
-            say("fonts", f"fetching {' and '.join(wanted.packages)}, without installing them")
+            log("fonts", f"fetching {' and '.join(wanted.packages)}, without installing them")
             with _unpacked(wanted.packages) as unpacked:
                 if not _copied(wanted, [*_installed(), *unpacked], folder):
                     raise RuntimeError(
@@ -169,7 +169,7 @@ def _copied(wanted: FontSet, folders: list[Path], target: Path) -> bool:
     return True
 
 
-# ---- what a browser is told
+# ---- a browser's environment
 
 
 def environment(name: str) -> dict[str, str]:
@@ -194,13 +194,13 @@ def environment(name: str) -> dict[str, str]:
 
 
 def main() -> int:
-    """Fetch every set, and say which there are."""
+    """Fetch every set, and print which there are."""
     missing = 0
     for name in SETS:
         try:
-            say("fonts", f"{name}: {environment(name)['FONTCONFIG_FILE']}")
+            log("fonts", f"{name}: {environment(name)['FONTCONFIG_FILE']}")
         except RuntimeError as error:
-            say("fonts", f"{name}: {error}")
+            log("fonts", f"{name}: {error}")
             missing += 1
     return missing
 

@@ -93,7 +93,7 @@ def serve(host: str, folder: Path, notebooks: list[Path]) -> Iterator[str]:
     environment = {k: v for k, v in os.environ.items() if not k.startswith(own)} | {
         "USERPROFILE" if WINDOWS else "HOME": str(folder / "home"),
         "JUPYTER_CONFIG_DIR": str(folder / "config"),
-        "JUPYTER_DATA_DIR": str(folder / "data"),  # which notebooks are trusted stands here
+        "JUPYTER_DATA_DIR": str(folder / "data"),  # the list of trusted notebooks
         "JUPYTER_RUNTIME_DIR": str(folder / "runtime"),
         "PYTHONPATH": str(ROOT),
     }
@@ -120,10 +120,10 @@ def _address(server: subprocess.Popen[bytes], folder: Path, host: str) -> str:
         # Its name holds the server's process id, which on Windows is not that of what we started.
         for note in (folder / "runtime").glob("jpserver-*.json"):
             with contextlib.suppress(OSError, ValueError):  # not written to its end
-                told = json.loads(note.read_text(encoding="utf-8"))
+                server_info = json.loads(note.read_text(encoding="utf-8"))
                 # jupyter_server 2.21 writes it before its event loop begins, and listens in there.
-                socket.create_connection(("127.0.0.1", told["port"]), timeout=5).close()
-                return told["url"]
+                socket.create_connection(("127.0.0.1", server_info["port"]), timeout=5).close()
+                return server_info["url"]
         time.sleep(0.1)
     log = (folder / "server.log").read_text("utf-8")[-3000:]
     raise RuntimeError(f"the {host} server did not start:\n{log}")

@@ -1,4 +1,4 @@
-"""Timing candidates beside each other on a machine that does other things as well."""
+"""Timing candidates in alternation, on a machine that does other things as well."""
 
 from __future__ import annotations
 
