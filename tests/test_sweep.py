@@ -804,16 +804,29 @@ def test_without_all_selection_records_no_final_run_starts(tmp_path: Path) -> No
     assert "one: its final runs have to wait" in said
 
 
-def test_an_experiment_that_cannot_choose_does_not_stop_the_others(tmp_path: Path) -> None:
-    class Undecided(FakeExperiment):
-        def final_runs(self, records: list[Record]) -> list[FakeRun]:
-            raise ZeroDivisionError("no rate is best")
+class Undecided(FakeExperiment):
+    def final_runs(self, records: list[Record]) -> list[FakeRun]:
+        raise ZeroDivisionError("no rate is best")
 
+
+def test_an_experiment_that_cannot_choose_does_not_stop_the_others(tmp_path: Path) -> None:
     undecided = Undecided(name="odd", arms={"a": 0.1}, rates=(0.1,), settings={})
     outcome, said = swept(tmp_path, undecided, experiment("one"))
     assert outcome.status == 1
     assert "the final runs of odd" in said and "no rate is best" in said
     assert Counter(r.experiment for r in read_records(tmp_path)) == {"odd": 1, "one": 8}
+
+
+def test_an_experiment_that_cannot_choose_keeps_its_final_records_and_waits_for_no_run(
+    tmp_path: Path,
+) -> None:
+    decided = FakeExperiment(name="odd", arms={"a": 0.1}, rates=(0.1,), settings={})
+    swept(tmp_path, decided)
+    before = read_records(tmp_path)
+    undecided = Undecided(name="odd", arms={"a": 0.1}, rates=(0.1,), settings={})
+    outcome, said = swept(tmp_path, undecided, experiment("one"), prune=True)
+    assert len(before) == 3 and read_records(tmp_path / "odd.jsonl") == before
+    assert not outcome.stale and "have to wait" not in said
 
 
 def test_a_result_that_is_no_record_is_the_failure_of_its_run(tmp_path: Path) -> None:
