@@ -136,9 +136,10 @@ def drop_unused_files(app, exception):
     """Copied by the theme, loaded by no page: 10 MB that an offline bundle would carry."""
     if exception is None and app.builder.name == "html":
         static = Path(app.outdir, "_static")
+        Path(app.outdir, "searchindex.js").unlink(missing_ok=True)  # book_search makes another
         for folder in ("locales", "vendor"):  # the icons are in the style sheet
             shutil.rmtree(static / folder, ignore_errors=True)
-        for pattern in ("scripts/fontawesome.js", "*macros.html", "**/*.map"):
+        for pattern in ("scripts/fontawesome.js", "searchtools.js", "*macros.html", "**/*.map"):
             for path in static.glob(pattern):
                 path.unlink()
         for path in static.glob("**/*.js"):

@@ -12,6 +12,8 @@ from bs4 import BeautifulSoup
 from docutils.nodes import make_id
 from sphinx.util import logging
 
+from _ext.book_search import SCRIPTS as SEARCH_SCRIPTS
+
 log = logging.getLogger(__name__)
 
 
@@ -25,12 +27,19 @@ def drop_fontawesome_script(soup, page):
         script.decompose()
 
 
-def load_search_index_where_it_is_used(soup, page):
-    """The theme loads the whole index with every page for search-as-you-type, which is off here."""
-    if page != "search":
-        for name in ("searchtools.js", "language_data.js", "searchindex.js"):
-            for script in soup.select(f'head script[src*="{name}"]'):
+def search_with_our_own_index(soup, page):
+    """Sphinx's index would come with every page; ours (_ext/book_search.py) with the search."""
+    for name in ("searchtools.js", "searchindex.js", "language_data.js"):
+        for script in soup.select(f'script[src*="{name}"]'):
+            script.decompose()
+    if page == "search":
+        for script in soup.select("script:not([src])"):
+            if "Search.loadIndex" in (script.string or "") or "searchInput" in (
+                script.string or ""
+            ):
                 script.decompose()
+        for name in ("language_data.js", *SEARCH_SCRIPTS):
+            soup.head.append(soup.new_tag("script", src=f"_static/{name}", defer=""))
 
 
 def load_scripts_of_tabs_where_there_are_tabs(soup, page):
@@ -198,7 +207,7 @@ def warn_about_other_hosts(soup, page):
 
 FIXES = [
     drop_fontawesome_script,
-    load_search_index_where_it_is_used,
+    search_with_our_own_index,
     load_scripts_of_tabs_where_there_are_tabs,
     keep_head_elements_once,
     keep_code_of_outputs_once,

@@ -10,6 +10,7 @@ animations and glyphs that nothing else uses. What it cannot judge it keeps.
 import base64
 import hashlib
 import io
+import logging
 import posixpath
 import re
 from pathlib import Path
@@ -20,7 +21,6 @@ from sphinx.errors import ExtensionError
 
 JOINED = "_static/styles.css"
 OWN = "book_math.css"  # a font: only for the pages that have formulas
-ICONS = "_static/vendor/fontawesome"
 
 WORD = re.compile(r"[A-Za-z_-][\w-]*")
 TAG = re.compile(r"<([a-zA-Z][\w-]*)([^>]*)>")
@@ -191,6 +191,7 @@ def characters(style: str) -> set[int]:
 def cut_font(file: Path, wanted: set[int]) -> str:
     """A part of a font, as a data: address, so that it is there when its page is first drawn."""
     options = subset.Options(flavor="woff", layout_features=[], hinting=False)
+    logging.getLogger(subset.__name__).setLevel(logging.WARNING)  # it tells of every table
     out = io.BytesIO()
     with subset.load_font(str(file), options) as font:
         cutter = subset.Subsetter(options)

@@ -16,7 +16,7 @@ window.addEventListener("load", () => {
 // they are marked in the article's prose and code alone, and the page opens at the first of them,
 // unless its address names a place. Escape takes the marks away.
 (() => {
-  const searching = typeof Search !== "undefined";
+  const searching = /\/search(\.html)?$/.test(location.pathname);
   const words = searching ? "" : localStorage.getItem("sphinx_highlight_terms") || "";
   if (!words.trim()) return;
   localStorage.removeItem("sphinx_highlight_terms");

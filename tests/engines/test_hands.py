@@ -288,7 +288,7 @@ def test_search_finds_a_word_of_the_book(engine, book, scheme):
     engine.wait_for("document.activeElement?.name === 'q'")
     engine.press(*"wavelength", "Enter")
     engine.wait_for("location.pathname.endsWith('/search.html')")
-    engine.wait_for("document.querySelector('.search-summary')?.textContent.includes('finished')")
+    engine.wait_for("document.querySelector('.search-summary')?.textContent.includes('found')")
     assert engine.errors() == []
     engine.click("#search-results li a")
     engine.wait_for(
