@@ -101,13 +101,13 @@ class Interactive:
             f'<script class="simplellm-heatmap-code">{script()}</script>'
         )
 
+    def mimebundle(self, picture: bytes) -> dict[str, str]:
+        """What a notebook keeps of a cell that shows this, around a still that was drawn before."""
+        text = base64.b64encode(picture).decode()
+        return {"text/html": self._html(text), "image/png": text + "\n", "text/plain": repr(self)}
+
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
-        picture = base64.b64encode(self.picture()).decode()
-        return {
-            "text/html": self._html(picture),
-            "image/png": picture + "\n",
-            "text/plain": repr(self),
-        }
+        return self.mimebundle(self.picture())
 
     def __repr__(self) -> str:
         return f"{type(self).__name__} {self.state['name']!r}: {self.state['title']}"
