@@ -19,10 +19,9 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from simplellm import heatmap as heatmap_module
 from simplellm.claims import CLAIMS, ClaimsTable, judge
 from simplellm.claims import table as claims_table
-from simplellm.heatmap import EncodingExplorer, Interactive
+from simplellm.heatmap import EncodingExplorer, Interactive, interactive
 from tools import build_book, refresh, restamp, run_tests, setup_env
 from tools.chapters.address import Address
 from tools.machine import browser, common, jupyter
@@ -444,8 +443,8 @@ def test_restamp_brings_every_script_style_and_still_and_executes_nothing(
     shown: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     today = shown.read_bytes()
-    monkeypatch.setattr(heatmap_module, "script", lambda: OLD)
-    monkeypatch.setattr(heatmap_module, "stylesheet", lambda: "p { color: old }")
+    monkeypatch.setattr(interactive, "script", lambda: OLD)
+    monkeypatch.setattr(interactive, "stylesheet", lambda: "p { color: old }")
     monkeypatch.setattr(Interactive, "picture", lambda _: b"another picture")
     monkeypatch.setattr(claims_table, "script", lambda: OLD)
     monkeypatch.setattr(claims_table, "stylesheet", lambda: "p { color: old }")
@@ -494,7 +493,7 @@ def test_refresh_executes_only_what_something_changed_for(
     scripts = book / "simplellm" / "claims"
     scripts.mkdir(parents=True)
     (scripts / "table.js").write_text("another script")
-    monkeypatch.setattr(heatmap_module, "script", lambda: OLD)
+    monkeypatch.setattr(interactive, "script", lambda: OLD)
     assert executions() == 0
     assert OLD in data_of(page)[0]["text/html"]
     (scripts / "rules.py").write_text("another rule")

@@ -31,7 +31,13 @@ from tools.machine.common import ROOT, digest, main_guard, say, seconds_since, w
 
 STILLS = ROOT / "_build" / "stills"
 # What draws a still: not the scripts.
-DRAWS = ("simplellm/*.py", "simplellm/*.css", "requirements.txt", "constraints.txt")
+DRAWS = (
+    "simplellm/*.py",
+    "simplellm/heatmap/*.py",
+    "simplellm/heatmap/*.css",
+    "requirements.txt",
+    "constraints.txt",
+)
 WORKERS = 2  # a small laptop has two cores
 CLAIMS = re.compile(
     r'(<(?P<tag>style|script) class="simplellm-claims-code">).*?(</(?P=tag)>)', re.DOTALL
