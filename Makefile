@@ -21,7 +21,7 @@ OUT ?= sweep-results
 export FILE TITLE OUT PORT
 BOOK = @command -v "$(START)" >/dev/null || { echo "$(START) was not found. Install Python 3.11 or newer, or name one you have: make ... PYTHON=python3.12"; exit 1; }; "$(START)" tools/book.py
 
-.PHONY: help setup serve book lab chapter refresh test sweep bench mutants clean
+.PHONY: help setup serve book lab chapter refresh restamp test sweep bench mutants clean
 
 help:
 	$(BOOK) --make-help
@@ -38,8 +38,8 @@ lab:
 chapter:
 	$(BOOK) chapter $(CHOSEN) -- "$$FILE" "$$TITLE"
 
-refresh:
-	$(BOOK) refresh $(CHOSEN) $(NB)
+refresh restamp:
+	$(BOOK) $@ $(CHOSEN) $(NB)
 
 test:
 	$(BOOK) test $(CHOSEN) $(ONLY)

@@ -10,7 +10,7 @@ from importlib.resources import files
 @cache
 def stylesheet() -> str:
     """The text of ``heatmap.css``."""
-    return files("simplellm").joinpath("heatmap.css").read_text(encoding="utf-8")
+    return files("simplellm").joinpath("heatmap", "heatmap.css").read_text(encoding="utf-8")
 
 
 def colors(name: str, *, dark: bool = False) -> list[str]:

@@ -101,7 +101,7 @@ def curve(
 def colormap(diverging: bool) -> LinearSegmentedColormap:
     """The scale for signed values (zero in the middle), or for magnitudes."""
     name = "diverging" if diverging else "sequential"
-    # 257 shades, an odd number, so that zero has one of its own: as in heatmap.js.
+    # 257 shades, an odd number, so that zero has one of its own: as in heatmap/js/colour.js.
     return LinearSegmentedColormap.from_list(f"simplellm-{name}", colors(name), N=257)
 
 

@@ -28,7 +28,7 @@ HEATMAPS = """() => [...document.querySelectorAll('.simplellm-heatmap[data-state
         id: root.id,
         shape: [rows, columns],
         values: cells.join(' '),  // one text, for many numbers come slowly
-        painted: Array.from(h.numbers).join(' '),
+        painted: Array.from(h.paint.numbers).join(' '),
         colours: new Set(new Uint32Array(pixels)).size,
     };
 })"""

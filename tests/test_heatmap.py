@@ -25,7 +25,7 @@ from simplellm.heatmap import (
     from_html,
     script,
 )
-from simplellm.live_heatmap import LiveHeatmap
+from simplellm.heatmap.live import LiveHeatmap
 
 FINITE = st.floats(-1e6, 1e6, width=32)
 

@@ -107,7 +107,7 @@ def test_page_and_judge_are_added_and_listed_in_three(trees: tuple[Path, dict[st
 
 
 def test_new_chapter_gives_the_same_bytes_when_refreshed(tree: Path) -> None:
-    again = command(tree, "-m", "tools.refresh", f"chapters/{NAME}.ipynb")
+    again = command(tree, "-m", "tools.refresh", "--execute", f"chapters/{NAME}.ipynb")
     assert f"unchanged chapters/{NAME}.ipynb" in again.stdout, again.stdout + again.stderr
 
 

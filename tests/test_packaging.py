@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 import simplellm
+from simplellm.heatmap import code
 from tools.chapters.address import read_address
 
 ROOT = Path(__file__).parent.parent
@@ -73,7 +74,8 @@ def package_files() -> set[str]:
 def test_wheel_holds_every_file_of_the_package_and_nothing_else(wheel: Path) -> None:
     held = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
     assert held == package_files()
-    assert {"simplellm/heatmap.js", "simplellm/heatmap.css", "simplellm/py.typed"} <= held
+    assert {f"simplellm/heatmap/js/{name}.js" for name in code.PARTS} <= held
+    assert {"simplellm/heatmap/heatmap.css", "simplellm/py.typed"} <= held
 
 
 def test_wheel_says_what_it_is(wheel: Path) -> None:

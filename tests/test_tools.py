@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import platform
+import shutil
 import signal
 import socket
 import subprocess
@@ -15,9 +17,13 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from tools import build_book, refresh, run_tests, setup_env
+from simplellm.claims import CLAIMS, ClaimsTable, judge
+from simplellm.claims import table as claims_table
+from simplellm.heatmap import EncodingExplorer, Interactive, interactive
+from tools import build_book, refresh, restamp, run_tests, setup_env
+from tools.chapters.address import Address
 from tools.machine import browser, common, jupyter
 
 ROOT = Path(__file__).parent.parent
@@ -398,6 +404,102 @@ def test_refresh_names_a_file_that_is_not_there(tmp_path: Path) -> None:
     done = refresh_all(tmp_path / "none.ipynb")
     assert done.returncode != 0
     assert "no such notebook" in done.stderr
+
+
+# ---- restamp -------------------------------------------------------------------------------------
+
+OLD = "// the script of last month\n"
+
+
+@pytest.fixture
+def shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A notebook with a heatmap, claims, a text and a widget; its first cell must not run again."""
+    monkeypatch.setattr(restamp, "STILLS", tmp_path / "stills")
+    heatmap = EncodingExplorer(d_model=8, positions=4)._repr_mimebundle_()
+    claims = ClaimsTable(map(judge, CLAIMS[:1]))._repr_mimebundle_()
+    widget = {refresh.WIDGET_VIEW: {"model_id": "0" * 32}, "text/plain": "IntSlider(value=1)"}
+    page = {"text/html": "<p>A table of its own.</p>", "text/plain": "<table>"}
+    cells = [new_code_cell("raise SystemExit('executed')")]
+    for data in (heatmap, claims, widget, page):
+        output = new_output("execute_result", data, execution_count=1)
+        cells.append(new_code_cell("x", id=f"c{len(cells)}", outputs=[output]))
+    cells[0]["id"] = "c0"
+    path = tmp_path / "shown.ipynb"
+    path.write_bytes(restamp.as_written(new_notebook(cells=cells)))
+    return path
+
+
+def data_of(path: Path) -> list[dict]:
+    return [cell.outputs[0].data for cell in nbformat.read(path, as_version=4).cells[1:]]
+
+
+def test_restamp_changes_nothing_that_is_today_s(shown: Path) -> None:
+    before = shown.read_bytes()
+    assert restamp.restamp(shown).startswith("unchanged")
+    assert shown.read_bytes() == before
+
+
+def test_restamp_brings_every_script_style_and_still_and_executes_nothing(
+    shown: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    today = shown.read_bytes()
+    monkeypatch.setattr(interactive, "script", lambda: OLD)
+    monkeypatch.setattr(interactive, "stylesheet", lambda: "p { color: old }")
+    monkeypatch.setattr(Interactive, "picture", lambda _: b"another picture")
+    monkeypatch.setattr(claims_table, "script", lambda: OLD)
+    monkeypatch.setattr(claims_table, "stylesheet", lambda: "p { color: old }")
+    assert "2 output(s)" in restamp.restamp(shown)
+    heatmap, claims, *others = data_of(shown)
+    for page in (heatmap["text/html"], claims["text/html"]):
+        assert f'-code">{OLD}</script>' in page and "<style" in page
+        assert page.count("p { color: old }") == 1
+    assert base64.b64decode(heatmap["image/png"]) == b"another picture"
+    monkeypatch.undo()
+    assert others == [dict(data) for data in data_of(shown)[2:]]
+    shutil.rmtree(shown.parent / "stills")
+    monkeypatch.setattr(restamp, "STILLS", shown.parent / "stills")
+    restamp.restamp(shown)
+    assert shown.read_bytes() == today  # and so nothing else was touched either
+
+
+def test_still_is_drawn_once_for_the_same_data(
+    shown: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, other = (EncodingExplorer(d_model=8, positions=n) for n in (4, 5))
+    drawn = restamp.still(first)
+    monkeypatch.setattr(Interactive, "picture", lambda _: b"drawn anew")
+    assert (restamp.still(first), restamp.still(other)) == (drawn, b"drawn anew")
+    monkeypatch.setattr(restamp, "_drawn_by", lambda: "something else draws")
+    assert restamp.still(first) == b"drawn anew"
+
+
+def test_refresh_executes_only_what_something_changed_for(
+    shown: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    book, executed = shown.parent, []
+    page = book / "chapters" / shown.name
+    page.parent.mkdir()
+    page.write_bytes(shown.read_bytes())
+    monkeypatch.setattr(refresh, "ROOT", book)
+    monkeypatch.setattr(refresh, "execute", lambda *_: executed.append(1))
+
+    def executions(anew: bool = False) -> int:
+        executed.clear()
+        line, ran = refresh.refresh(page, Address("", "", ""), anew)
+        assert ran, line
+        return len(executed)
+
+    assert [executions(), executions(), executions(anew=True)] == [1, 0, 1]
+    scripts = book / "simplellm" / "claims"
+    scripts.mkdir(parents=True)
+    (scripts / "table.js").write_text("another script")
+    monkeypatch.setattr(interactive, "script", lambda: OLD)
+    assert executions() == 0
+    assert OLD in data_of(page)[0]["text/html"]
+    (scripts / "rules.py").write_text("another rule")
+    assert [executions(), executions()] == [1, 0]
+    page.write_text(page.read_text("utf-8").replace("A table of its own", "Mended"), "utf-8")
+    assert [executions(), executions()] == [1, 0]
 
 
 def test_write_that_fails_leaves_the_old_file(

@@ -112,6 +112,11 @@ def _refresh(options: Options) -> int:
     )
 
 
+def _restamp(options: Options) -> int:
+    named = [from_root(path) for path in options.notebooks]
+    return first(options, lambda: start("-m", "tools.restamp", *named))
+
+
 def _test(options: Options) -> int:
     return first(options, lambda: start("-m", "tools.run_tests", *options.steps))
 
@@ -188,6 +193,12 @@ COMMANDS = {
     "refresh": Command(
         "execute and rewrite all chapters, or those named",
         _refresh,
+        (("notebooks", {"nargs": "*", "help": "chapters/a.ipynb"}),),
+        'NB="chapters/a.ipynb ..."',
+    ),
+    "restamp": Command(
+        "write today's scripts, styles and stills into the heatmaps; execute nothing",
+        _restamp,
         (("notebooks", {"nargs": "*", "help": "chapters/a.ipynb"}),),
         'NB="chapters/a.ipynb ..."',
     ),

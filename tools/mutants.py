@@ -63,7 +63,7 @@ TOPICS: dict[str, tuple[list[str], list[str]]] = {
         ["experiments", "records", "results", "tasks", "training"],
     ),
     "sweep": (["sweep/*"], ["sweep"]),
-    "pictures": (["*heatmap", "palette", "plots", "printing"], ["heatmap", "plots", "printing"]),
+    "pictures": (["heatmap/*", "palette", "plots", "printing"], ["heatmap", "plots", "printing"]),
     "claims": (["claims/*"], ["claims*"]),
     "exercises": (["exercises/*"], ["exercises", "judges"]),
     "bench": (["silent_bugs/*"], ["silent_bugs*", "bench*"]),

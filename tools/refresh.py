@@ -10,17 +10,24 @@ What is written depends on the notebook's cells and their results alone: no time
 the day, no random ids. So a second run gives the same bytes, and a diff shows what really changed.
 (Only a cell tagged nbval-ignore-output may differ: it is tagged because its numbers vary.)
 A notebook that raises is reported with its cell and stays as it was.
+
+A chapter whose code cells and outputs are those of its last refresh, with the same package, is not
+executed: its heatmaps get today's script and style (tools/restamp.py), which is all that can have
+changed. `--execute` executes it all the same; so does whatever follows `make clean`.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import copy
+import hashlib
 import itertools
 import json
 import os
 import re
 import subprocess
+import sys
 import tempfile
 import time
 from concurrent.futures import ProcessPoolExecutor
@@ -34,13 +41,16 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from traitlets import Instance
 
+from tools import restamp
 from tools.chapters import install_cell, solutions
 from tools.chapters.address import WRITTEN, Address, read_address
 from tools.machine.common import (
     CELL_TIMEOUT,
     ROOT,
+    digest,
     log,
     main_guard,
+    read_stamp,
     seconds_since,
     write_atomically,
 )
@@ -184,26 +194,60 @@ def normalise(notebook: nbformat.NotebookNode) -> None:
                 data[WIDGET_VIEW]["model_id"] = models.setdefault(model, f"{len(models):032x}")
 
 
-def refresh(path: Path, address: Address) -> tuple[str, bool]:
-    """Execute one notebook and rewrite it where it changed: (a line to print, whether it ran)."""
+# Whatever decides what an executed cell puts out; the scripts in it are written without executing.
+MADE_OF = ("simplellm", "requirements*.txt", "constraints.txt", "tools/refresh.py")
+SCRIPTS = ("simplellm/heatmap/js/*.js", "simplellm/claims/*.js")
+
+
+def key_of(notebook: nbformat.NotebookNode, root: Path) -> str:
+    """Hash the code cells of a notebook, with their outputs, and all that they were made of.
+
+    Of a heatmap its data counts: the rest is written anew wherever it is another.
+    """
+    cells = copy.deepcopy([cell for cell in notebook.cells if cell.cell_type == "code"])
+    for cell in cells:
+        for output in cell.outputs:
+            restamp.without_stamps(output.get("data", {}))
+    made_of = [digest(root, MADE_OF, without=SCRIPTS), sys.version, sys.platform]
+    return hashlib.sha256(json.dumps([cells, made_of], sort_keys=True).encode()).hexdigest()
+
+
+def refresh(path: Path, address: Address, anew: bool = False) -> tuple[str, bool]:
+    """Bring one notebook up to date and rewrite it where it changed: (a line, whether it ran).
+
+    Args:
+        path: Its file.
+        address: Where the book is public.
+        anew: Execute it even if nothing changed since it was executed last.
+    """
     start = time.monotonic()
     name = os.path.relpath(path)
     try:
         notebook = read(path)
         install_cell.write(notebook, address)
         solutions.fold(notebook)
-        execute(notebook, path.resolve().parent, name)
+        stamp = ROOT / "_build" / "refreshed" / f"{path.stem}.stamp"
+        in_book = path.resolve().parent == ROOT / "chapters"
+        known = in_book and not anew and read_stamp(stamp) == key_of(notebook, ROOT)
+        if known:
+            restamp.restamp_outputs(notebook)
+        else:
+            execute(notebook, path.resolve().parent, name)
         normalise(notebook)
         nbformat.validate(notebook)
     except FailedError as error:
         return f"FAILED {error}", False
     except (ValueError, nbformat.ValidationError) as error:  # not JSON, or not a notebook
         return f"FAILED {name}: {error}", False
-    new = (nbformat.writes(notebook).rstrip("\n") + "\n").encode()
-    if new == path.read_bytes():
-        return f"unchanged {name} ({seconds_since(start)})", True
-    write_atomically(path, new)
-    return f"rewritten {name} ({seconds_since(start)})", True
+    new = restamp.as_written(notebook)
+    changed = new != path.read_bytes()
+    if changed:
+        write_atomically(path, new)
+    if in_book:
+        write_atomically(stamp, key_of(read(path), ROOT).encode())
+    what = "rewritten" if changed else "unchanged"
+    how = ", nothing to execute" if known else ""
+    return f"{what} {name} ({seconds_since(start)}{how})", True
 
 
 def write_address(root: Path, address: Address) -> None:
@@ -230,28 +274,25 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("notebooks", nargs="*", type=Path)
-    named = parser.parse_args().notebooks
-    paths = named or sorted(
-        path
-        for path in (ROOT / "chapters").rglob("*.ipynb")
-        if ".ipynb_checkpoints" not in path.parts
-    )
-    missing = [str(path) for path in paths if not path.is_file()]
-    if missing:
-        raise SystemExit(f"no such notebook: {', '.join(missing)}")
+    parser.add_argument("--execute", action="store_true", help="even where nothing changed")
+    options = parser.parse_args()
+    named = options.notebooks
+    paths = restamp.chapters(named)
     try:
         address = read_address(ROOT)
     except ValueError as error:
         raise SystemExit(str(error)) from None
     if not named:
         write_address(ROOT, address)
-    log("refresh", f"executing {len(paths)} notebook(s), {WORKERS} at a time")
+    log("refresh", f"{len(paths)} notebook(s), {WORKERS} at a time")
     failed = 0
     with (
         tempfile.TemporaryDirectory() as profile,
         ProcessPoolExecutor(WORKERS, initializer=prepare_worker, initargs=(profile,)) as workers,
     ):
-        for line, ran in workers.map(refresh, paths, itertools.repeat(address)):
+        for line, ran in workers.map(
+            refresh, paths, itertools.repeat(address), itertools.repeat(options.execute)
+        ):
             log("refresh", line)
             failed += not ran
     if failed:

@@ -13,7 +13,6 @@ import re
 import time
 import xml.etree.ElementTree as ET
 from functools import cache
-from importlib.resources import files
 
 import numpy as np
 import pytest
@@ -22,7 +21,7 @@ from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
 
 from simplellm import InputEmbedding
-from simplellm.heatmap import EncodingExplorer, Heatmap, SentenceExplorer
+from simplellm.heatmap import EncodingExplorer, Heatmap, SentenceExplorer, code
 from simplellm.palette import stylesheet
 
 FRAMES = np.random.default_rng(0).normal(size=(3, 5, 4)) * 100
@@ -103,7 +102,7 @@ class Live:
 
     def painted(self) -> np.ndarray:
         """The numbers that were turned into colours."""
-        return self.numbers("h.numbers")
+        return self.numbers("h.paint.numbers")
 
     def numbers(self, expression: str) -> np.ndarray:
         """A list of numbers, row by row, as a table: one text, for many numbers come slowly."""
@@ -215,7 +214,7 @@ def test_values_that_lie_close_together_are_told_apart(show, values):
         live.call(f"h.set({{column: {column}}})")
         said.add(live.readout.split("value ")[1])
     assert len(said) == 4
-    drawn = live.call("Array.from(new Uint32Array(h.pixels.data.buffer))")
+    drawn = live.call("Array.from(new Uint32Array(h.paint.pixels.data.buffer))")
     assert len(set(drawn)) == 4
 
 
@@ -225,8 +224,8 @@ MASKED = np.ma.array([[1.0, 999.0, 3.0], [4.0, 5.0, 6.0]], mask=[[0, 1, 0], [0, 
 def test_what_is_masked_has_no_value_anywhere(show):
     live = show(Heatmap(MASKED, title="Gaps", name="gaps", column=1))
     assert live.readout == "row 0 · column 1 · value no value"
-    assert live.call("h.pixels.data[4 + 3]") == 0  # clear: the hatching shows through
-    assert live.call("h.pixels.data[3]") == 255
+    assert live.call("h.paint.pixels.data[4 + 3]") == 0  # clear: the hatching shows through
+    assert live.call("h.paint.pixels.data[3]") == 255
     assert "value: 1.00 to 6.00" in live.root.locator(".summary").inner_text()
     assert "1 cell without a value" in live.root.locator(".summary").inner_text()
     live.call("h.set({pin: 1})")
@@ -725,7 +724,7 @@ def test_keys_do_not_reach_the_notebook(show):
 def test_zoom_shows_a_window_around_the_cursor(show):
     live = show("encoding")
     live.slide("zoom", "8")
-    window = live.call("h.window")
+    window = live.call("h.view.window")
     assert (window["h"], window["w"]) == (16, 8)
     assert window["row"] <= 37 < window["row"] + 16
     assert window["column"] <= 20 < window["column"] + 8
@@ -747,7 +746,7 @@ def test_keys_push_a_zoomed_view_along(show):
     live.slide("zoom", "8")
     for _ in range(30):
         live.canvas.press("ArrowDown")
-    window = live.call("h.window")
+    window = live.call("h.view.window")
     assert window["row"] + window["h"] - 1 == live.state["row"] == 67
 
 
@@ -1059,7 +1058,6 @@ def widget(new_page):
 
     def open_page(heatmap):
         page = new_page()
-        module = files("simplellm").joinpath("heatmap.js").read_text("utf-8")
         page.set_content(f"<html data-theme='light'><style>{stylesheet()}</style><main></main>")
         page.evaluate(
             """async ([source, state]) => {
@@ -1078,7 +1076,7 @@ def widget(new_page):
                 };
                 window.cleanUp = render({ model, el: document.querySelector('main') });
             }""",
-            [module, heatmap.state],
+            [code.module(), heatmap.state],
         )
         return Live(page)
 
@@ -1141,7 +1139,7 @@ def test_theme_may_change_while_the_heatmap_is_off_the_page(show):
         "() => document.querySelector('.simplellm-heatmap').dataset.theme === 'dark'"
     )
     assert problems == []
-    assert live.call("h.colors.paper") == "#14171b"
+    assert live.call("h.paint.colors.paper") == "#14171b"
 
 
 def test_print_does_not_cut_a_heatmap(show):

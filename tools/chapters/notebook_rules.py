@@ -397,13 +397,13 @@ def heatmaps_current(notebook: NotebookNode, rebuild: Rebuild = rebuild_heatmap)
     for number, data in heatmaps(notebook):
         fresh = rebuild(data["text/html"])
         if fresh.get("text/html") != data["text/html"]:
-            problems.append(f"the heatmap in cell {number} is not today's; run make refresh")
+            problems.append(f"the heatmap in cell {number} is not today's; run make restamp")
         if "image/png" in data and as_bytes(data["image/png"]) != as_bytes(
             fresh.get("image/png", b"")
         ):
             problems.append(
                 f"the still picture of the heatmap in cell {number} was not made from the data "
-                "beside it; run make refresh"
+                "beside it; run make restamp"
             )
     return problems
 

@@ -54,15 +54,17 @@ def log(who: str, text: str) -> None:
     print(f"[{who}] {text}", flush=True)
 
 
-def digest(root: Path, names: Iterable[str]) -> str:
+def digest(root: Path, names: Iterable[str], without: Iterable[str] = ()) -> str:
     """Hash the files and folders `names` under `root`: their paths and their bytes.
 
     A name may be a glob. One that matches nothing counts as absent, so that its appearance counts.
+    The files that `without` names, globs too, are left out.
     """
     files = set()
     for name in names:
         for path in root.glob(name):
             files.update(path.rglob("*") if path.is_dir() else [path])
+    files.difference_update(*(root.glob(name) for name in without))
     total = hashlib.sha256()
     for path in sorted(files):
         inside = path.relative_to(root)

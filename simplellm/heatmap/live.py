@@ -6,15 +6,15 @@ has something to answer. Needs anywidget besides (``pip install simplellm[notebo
 
 from __future__ import annotations
 
-from importlib.resources import files
 from typing import Any
 
 import anywidget
 import traitlets
 
-from .heatmap import Interactive
-from .palette import stylesheet
-from .printing import prints_anywhere
+from ..palette import stylesheet
+from ..printing import prints_anywhere
+from . import code
+from .interactive import Interactive
 
 #: What the controls of each kind set; a sentence's state has a table of positions besides, which is
 #: no control.
@@ -49,7 +49,7 @@ class LiveHeatmap(anywidget.AnyWidget):
         (5, 16)
     """
 
-    _esm = files("simplellm").joinpath("heatmap.js").read_text(encoding="utf-8")
+    _esm = code.module()
     _css = stylesheet()
     state = traitlets.Dict().tag(sync=True)
     view = traitlets.Dict().tag(sync=True)

@@ -1,0 +1,49 @@
+"""The script of a heatmap: its modules in ``js/``, joined for a page and for a running notebook.
+
+Each module says what it imports, so that it can be read, and tested, on its own.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from importlib.resources import files
+
+# What a module imports stands before it. The last is for a kernel only.
+PARTS = (
+    "words dom colour pens sources state readout drawing controls hands actions element live"
+).split()
+_NOT_JOINED = re.compile(
+    r"^import .*\n"  # what it names stands above
+    r"|^ *//.*\n|^ */\*\*[\s\S]*?\*/\n"  # whole lines of comment: a reader has them in the package
+    r"|^export (?=function|class|const)",
+    re.MULTILINE,
+)
+
+
+@cache
+def part(name: str) -> str:
+    """The text of one module."""
+    return files("simplellm").joinpath("heatmap", "js", f"{name}.js").read_text(encoding="utf-8")
+
+
+def _joined(names: list[str]) -> str:
+    return "\n".join(_NOT_JOINED.sub("", part(name)).strip("\n") + "\n" for name in names)
+
+
+def module() -> str:
+    """The script as one ES module, whose default export is a front end for anywidget."""
+    return _joined(PARTS)
+
+
+def script() -> str:
+    """The script as a classic one, which mounts every heatmap of its page.
+
+    Classic, because module scripts do not run from ``file://``; and twice, because a page built
+    from several outputs carries the script once, before its later heatmaps are parsed.
+    """
+    return (
+        "// simplellm/heatmap/js, which explains itself there\n"
+        f"(() => {{\n{_joined(PARTS[:-1])}\nmountAll();\n"
+        'document.addEventListener("DOMContentLoaded", mountAll);\n})();'
+    )
