@@ -45,7 +45,7 @@ def command(tree: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 # ---- in a copy of the tree -----------------------------------------------------------------------
 
 
-LEFT_BEHIND = {"__pycache__", ".hypothesis", ".pytest_cache"}
+LEFT_BEHIND = {"_build", "__pycache__", ".hypothesis", ".pytest_cache"}
 
 
 def files(tree: Path) -> dict[str, bytes]:
