@@ -322,3 +322,102 @@ def test_names_that_have_room_are_all_written() -> None:
     figure = hard_heatmap((12, 12), row_labels=names, column_labels=names).figure()
     assert [label.get_text() for label in figure.axes[0].get_xticklabels()] == names
     assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == names
+
+
+# ---- stills: which names are written, and how
+
+
+def names_of(n: int) -> list[str]:
+    """So many different names, each too wide for a column."""
+    return [f"namenamen{i:03}" for i in range(n)]
+
+
+def axes_of(rows: int, columns: int, row_labels=None, column_labels=None):
+    names = {"row_labels": row_labels, "column_labels": column_labels}
+    figure = drawn(hard_heatmap((rows, columns), **names))
+    return figure.axes[0]
+
+
+def written(axis) -> list[str]:
+    return [label.get_text() for label in axis.get_ticklabels()]
+
+
+def sizes(axis) -> set[float]:
+    return {label.get_fontsize() for label in axis.get_ticklabels()}
+
+
+@pytest.mark.parametrize(
+    ("n", "size", "step"), [(18, 10, 1), (19, 7.5, 1), (25, 7.5, 1), (26, 10, 2), (40, 10, 3)]
+)
+def test_names_of_rows_shrink_before_every_second_is_left_out(n, size, step) -> None:
+    names = names_of(n)
+    axis = axes_of(n, 4, row_labels=names).yaxis
+    assert written(axis) == names[::step] and sizes(axis) == {size}
+    assert axis.get_ticklocs().tolist() == list(range(0, n, step))
+
+
+def test_names_of_rows_shrink_where_leaning_names_of_columns_take_their_room() -> None:
+    names = names_of(15)
+    assert sizes(axes_of(15, 8, names, ["a"] * 8).yaxis) == {10}
+    axes = axes_of(15, 8, names, names_of(8))
+    assert written(axes.yaxis) == names and sizes(axes.yaxis) == {7.5}
+
+
+@pytest.mark.parametrize("n", [12, 13, 60, 500])
+def test_rows_without_names_are_numbered_at_round_places_twelve_at_most(n) -> None:
+    axis = axes_of(n, 4).yaxis
+    step = {12: 1, 13: 2, 60: 5, 500: 50}[n]
+    assert written(axis) == [str(i) for i in range(0, n, step)] and sizes(axis) == {10}
+
+
+@pytest.mark.parametrize("n", [16, 17, 60, 500])
+def test_columns_without_names_are_numbered_at_round_places_sixteen_at_most(n) -> None:
+    axis = axes_of(4, n).xaxis
+    step = {16: 1, 17: 2, 60: 5, 500: 50}[n]
+    assert written(axis) == [str(i) for i in range(0, n, step)]
+    assert axis.get_ticklocs().tolist() == list(range(0, n, step))
+
+
+@pytest.mark.parametrize("n", [5, 20, 30])
+def test_wide_names_of_columns_lean_and_end_at_their_columns(n) -> None:
+    names = names_of(n)
+    axis = axes_of(3, n, column_labels=names).xaxis
+    assert written(axis) == names and axis.get_ticklocs().tolist() == list(range(n))
+    for label in axis.get_ticklabels():
+        assert label.get_rotation() == 40 and label.get_rotation_mode() == "anchor"
+        assert label.get_horizontalalignment() == "right"
+
+
+@pytest.mark.parametrize(
+    "names",
+    [names_of(4), names_of(34), names_of(60), ["ab"] * 60, list("abcdefghij") * 20],
+    ids=["few", "many", "more", "short", "letters"],
+)
+def test_upright_names_of_columns_leave_a_gap_and_no_more_would_have_room(names) -> None:
+    axes = axes_of(3, len(names), column_labels=names)
+    at = axes.xaxis.get_ticklocs().tolist()
+    pitch = axes.get_window_extent().width / len(names)
+    widths = [plots._text_width(name, 10) for name in names]
+
+    def gaps(step: int) -> list[float]:
+        pairs = itertools.pairwise(range(0, len(names), step))
+        return [step * pitch - (widths[i] + widths[j]) / 2 for i, j in pairs]
+
+    step = int(at[1])
+    assert at == list(range(0, len(names), step)) and written(axes.xaxis) == names[::step]
+    assert not any(label.get_rotation() for label in axes.xaxis.get_ticklabels())
+    assert min(gaps(step)) >= 10 and len(at) <= 60
+    if step > 1:
+        more = math.ceil(len(names) / (step - 1))  # the next number of names with a smaller step
+        closer = math.ceil(len(names) / more)
+        # The picture is a little wider or narrower once its names stand.
+        assert min(gaps(closer)) < 10 + closer / 2
+
+
+def test_a_name_too_long_for_the_margin_is_cut_and_says_so() -> None:
+    axes = axes_of(3, 3, ["y" * 60] * 3, ["z" * 60] * 3)
+    for axis, letter in ((axes.yaxis, "y"), (axes.xaxis, "z")):
+        for label in written(axis):
+            assert set(label[:-1]) == {letter} and label.endswith("…")
+            longer = label[:-1] + letter + "…"
+            assert plots._text_width(label, 10) <= 130 < plots._text_width(longer, 10)
