@@ -35,6 +35,50 @@ def test_arguments_by_name_alone_are_found() -> None:
     assert report.says == PLAIN and report.broken == report.not_judged == ()
 
 
+WIDTHS = """d_model embedding_dim embed_dim size channels num_hiddens input_dim input_size width
+    model_dim embedding_size encoding_dim out_channels""".split()
+LENGTHS = """max_len num_positions max_seq_length max_sequence_length seq_length length
+    max_tokens""".split()
+CALLED = """
+class Called(Adds):
+    def __init__(self, {width}, {length}, {dropout}=0.1):
+        super().__init__({width}, {length})
+        self.drop = nn.Dropout({dropout})
+
+    def forward(self, x, start=0):
+        return self.drop(super().forward(x, start))
+"""
+
+
+@pytest.mark.parametrize(
+    ("width", "length", "dropout"),
+    [
+        *((width, "max_len", "dropout") for width in WIDTHS),
+        *(("d_model", length, "dropout") for length in LENGTHS),
+        ("d_model", "max_len", "dropout_p"),
+    ],
+)
+def test_names_that_classes_in_use_give_their_sizes_are_known(width, length, dropout) -> None:
+    space: dict[str, type] = {"Adds": Adds, "nn": nn}
+    exec(CALLED.format(width=width, length=length, dropout=dropout), space)
+    report = bench(space["Called"])
+    assert report.says == PLAIN
+    assert report.broken == report.not_judged == report.notes == ()
+
+
+@pytest.mark.parametrize("name", ["vocab_size", "num_embeddings", "num_embed", "ntoken"])
+def test_names_that_classes_in_use_give_their_vocabulary_are_known(name: str) -> None:
+    space: dict[str, type] = {"Factorised": Factorised}
+    exec(
+        f"class Called(Factorised):\n"
+        f"    def __init__(self, {name}, d_model, max_len):\n"
+        f"        super().__init__({name}, d_model, max_len)",
+        space,
+    )
+    report, plain = bench(space["Called"]), bench(Factorised)
+    assert report.findings == plain.findings and report.notes == plain.notes
+
+
 def test_arguments_swallowed_by_a_constructor_lead_to_build() -> None:
     class Swallows(Adds):
         def __init__(self, **kwargs: int) -> None:

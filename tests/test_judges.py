@@ -394,6 +394,14 @@ def test_rows_and_columns_may_be_exchanged_or_all_out_of_order() -> None:
     assert wide.judge([[1], [3]]) == "The shape is (2, 1) and should be (1, 2)."
 
 
+@pytest.mark.parametrize("pair", [5, 9, 11, 20])
+def test_wavelength_of_a_pair_nearby_hears_what_is_wrong_with_it(pair: int, capsys) -> None:
+    check("ex-wavelength", 2 * np.pi * 10_000 ** (2 * pair / 64))
+    said = capsys.readouterr().out
+    assert said.startswith("Not yet.") and "pair" in said
+    assert f"pair {pair}" in said.lower() or f"{2 * pair}/64" in said
+
+
 def test_two_answers_are_not_pythons_own_error(capsys: pytest.CaptureFixture[str]) -> None:
     check("ex-wavelength", 111, 7)
     assert "a decimal one is a point, 111.7" in capsys.readouterr().out

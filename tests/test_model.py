@@ -398,6 +398,22 @@ def test_a_tied_table_is_counted_once() -> None:
     assert names == ["input_embedding.token_embedding.embedding.weight"]
 
 
+@pytest.mark.parametrize("how", ["assign", "to_empty"])
+def test_two_names_for_one_parameter_come_loose_in_pytorch(how: str) -> None:
+    """What chapter 10 warns of; the model's head has no parameter of its own, so it stays tied."""
+    device = "meta" if how == "to_empty" else "cpu"
+    tied = nn.ModuleDict(
+        {"table": nn.Embedding(5, 3, device=device), "head": nn.Linear(3, 5, False, device)}
+    )
+    tied["head"].weight = tied["table"].weight
+    if how == "assign":
+        weights = {name: value.clone() for name, value in tied.state_dict().items()}
+        tied.load_state_dict(weights, assign=True)
+    else:
+        tied.to_empty(device="cpu")
+    assert tied["head"].weight is not tied["table"].weight
+
+
 @pytest.mark.parametrize(
     "how", ["to", "deepcopy", "save", "meta", "reset", "assign", "assign from meta"]
 )

@@ -267,6 +267,8 @@ def corners(text: Text) -> np.ndarray:
 def words_of(figure: Figure) -> list[Text]:
     """What is drawn: matplotlib also keeps labels of ticks beyond the ends of an axis."""
     found = list(figure.texts)
+    for axes in figure.axes:
+        found += [child for child in axes.get_children() if isinstance(child, Text)]
     for axis in (axis for axes in figure.axes for axis in (axes.xaxis, axes.yaxis)):
         low, high = sorted(axis.get_view_interval())
         ticks = [tick for tick in axis.get_major_ticks() if low <= tick.get_loc() <= high]

@@ -258,7 +258,8 @@ def _try(
         module = inner(*sizes)
     except Exception as error:  # somebody else's constructor may do anything
         kind = TypeError if isinstance(error, TypeError) else ValueError
-        raise kind(f"{called} raises {type(error).__name__}: {error}. {way_out}") from error
+        said = f"{type(error).__name__}: {error}".rstrip(".")
+        raise kind(f"{called} raises {said}. {way_out}") from error
     if not isinstance(module, nn.Module):
         raise TypeError(
             f"{called} returns a {type(module).__name__}, not a module. Wrap it in an nn.Module "
