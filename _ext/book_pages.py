@@ -12,7 +12,7 @@ from bs4 import BeautifulSoup
 from docutils.nodes import make_id
 from sphinx.util import logging
 
-from _ext.book_search import SCRIPTS as SEARCH_SCRIPTS
+from _ext.book_search import SCRIPT as SEARCH_SCRIPT
 
 log = logging.getLogger(__name__)
 
@@ -38,8 +38,7 @@ def search_with_our_own_index(soup, page):
                 script.string or ""
             ):
                 script.decompose()
-        for name in ("language_data.js", *SEARCH_SCRIPTS):
-            soup.head.append(soup.new_tag("script", src=f"_static/{name}", defer=""))
+        soup.head.append(soup.new_tag("script", src=f"_static/{SEARCH_SCRIPT}", defer=""))
 
 
 def load_scripts_of_tabs_where_there_are_tabs(soup, page):

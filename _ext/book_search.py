@@ -6,6 +6,7 @@ with its text; search/book_search.js ranks entries with MiniSearch and shows the
 found. Entry and script arrive with the search page alone.
 """
 
+import hashlib
 import html
 import json
 import re
@@ -20,8 +21,8 @@ from tools.chapters import chapter_map
 log = logging.getLogger(__name__)
 
 FOLDER = Path(__file__).parent / "search"
-SCRIPTS = ("minisearch.js", "book_search_index.js", "book_search.js")
-INDEX = SCRIPTS[1]
+SCRIPT = "book_search.js"
+INDEX = "book_search_index.js"
 STYLE_OR_SCRIPT = re.compile(r"<(style|script)\b.*?</\1>", re.DOTALL)
 
 
@@ -67,12 +68,14 @@ def one_line(text: str) -> str:
 
 def entry(place: str, title: str, kind: str, children: list[nodes.Node]) -> dict:
     own = [child for child in children if not is_entry(child)]
+    code = " ".join(text_of(child, code=True) for child in own)
     return {
         "place": place,
         "title": title,
         "kind": kind,
         "text": one_line(" ".join(map(text_of, own))),
-        "code": one_line(" ".join(text_of(child, code=True) for child in own)),
+        # Found by, and never quoted: each word once is a third of it.
+        "code": " ".join(dict.fromkeys(re.findall(r"\w+", code))),
     }
 
 
@@ -121,11 +124,13 @@ def write_index(app, exception):
     static = Path(app.outdir, "_static")
     text = json.dumps(index, ensure_ascii=False, separators=(",", ":"))
     (static / INDEX).write_text(f"window.bookSearchIndex = {text};\n", encoding="utf-8")
-    for name in (SCRIPTS[0], SCRIPTS[2]):
-        (static / name).write_bytes((FOLDER / name).read_bytes())
-    (static / "minisearch-LICENSE.txt").write_bytes(
-        (FOLDER / "minisearch-LICENSE.txt").read_bytes()
-    )
+    # Or a browser would keep the one that it has.
+    version = hashlib.sha256(text.encode()).hexdigest()[:8]
+    page = Path(app.outdir, "search.html")
+    html_text = page.read_text("utf-8")
+    page.write_text(html_text.replace(f'{SCRIPT}"', f'{SCRIPT}?v={version}"'), encoding="utf-8")
+    for file in FOLDER.iterdir():
+        (static / file.name).write_bytes(file.read_bytes())
 
 
 def dead_entries(site: Path, entries: list[dict]) -> list[str]:

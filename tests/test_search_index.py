@@ -42,7 +42,7 @@ def test_section_is_an_entry_with_its_own_words_only():
     assert first["text"] == "A first, second."
     assert (second["title"], second["kind"]) == ("Pairs", "section")
     assert second["text"] == "Of pairs. Tom's row"
-    assert second["code"] == "code_of(pairs)"
+    assert second["code"] == "code_of pairs"
 
 
 def test_section_without_a_heading_belongs_to_the_one_around_it():

@@ -1,6 +1,9 @@
 // Search this book: asks the index of book_search_index.js (sections, terms, names) what the reader
-// typed, and shows where it is answered. Works from the disk: nothing is fetched.
+// typed, and shows where it is answered. Works from the disk: nothing is fetched. What it needs is
+// loaded when something was asked.
 (() => {
+  const here = new URL(document.currentScript.src);
+  const NEEDED = ["language_data.js", "minisearch.js", `book_search_index.js${here.search}`];
   const FIELDS = ["title", "page", "text", "code"];
   const MOST = 40; // results that are shown
 
@@ -32,7 +35,7 @@
       + "or should so that the their there this to was we what when where which who why will with you")
       .split(" "));
 
-  const stemmer = new Stemmer(); // Sphinx's, of language_data.js
+  let stemmer; // Sphinx's, of language_data.js
   const stem = (word) => (/^[a-z]+$/.test(word) ? stemmer.stemWord(word) : word);
 
   /** Words as they are compared: 10,000 is 10000, and √d is sqrt d. */
@@ -123,7 +126,7 @@
     const stems = new Set(wanted.flatMap(alike).flatMap(words).map(stem));
     const isWanted = ([word]) => words(word).some((part) => stems.has(stem(part)));
     const within = (text) => [...text.matchAll(/[\p{L}\p{N}_]+/gu)].filter(isWanted);
-    const text = within(entry.text).length || !within(entry.code).length ? entry.text : entry.code;
+    const { text } = entry;
     const hits = within(text);
     // where most of the words stand together
     const near = (hit) => new Set(hits.filter(({ index }) => index >= hit.index && index < hit.index + 150)
@@ -151,7 +154,7 @@
     if (entry.kind === "page") link.textContent = pages[entry.page];
     const item = element("li", {}, link);
     if (page) item.append(" ", element("span", { className: "where" }, page));
-    if (entry.text || entry.code) item.append(excerpt(entry, wanted));
+    if (entry.text) item.append(excerpt(entry, wanted));
     return item;
   }
 
@@ -189,9 +192,29 @@
     links[0]?.focus();
   }
 
-  document.addEventListener("DOMContentLoaded", () => {
+  /** A classic script, which may be loaded from the disk; the next one waits for it. */
+  const load = (name) => new Promise((done, failed) => {
+    const script = element("script", { src: new URL(name, here), onload: done });
+    script.onerror = () => failed(new Error(name));
+    document.head.append(script);
+  });
+
+  document.addEventListener("DOMContentLoaded", async () => {
     const query = new URLSearchParams(location.search).get("q")?.trim() ?? "";
-    for (const field of document.querySelectorAll("input[name=q]")) field.value = query;
-    if (query) show(query);
+    const fields = document.querySelectorAll("input[name=q]");
+    for (const field of fields) field.value = query;
+    if (!query) {
+      [...fields].find((field) => field.checkVisibility?.())?.focus();
+      return;
+    }
+    try {
+      for (const name of NEEDED) await load(name);
+    } catch ({ message }) {
+      document.getElementById("search-results").replaceChildren(element("p",
+        { className: "search-summary", role: "alert" }, `The search cannot work: ${message} was not found.`));
+      return;
+    }
+    stemmer = new Stemmer();
+    show(query);
   });
 })();
