@@ -3,7 +3,8 @@
 Sphinx's own lists pages, each word once, and reads pages again to show a sentence, which a browser
 does not allow from the disk. Here an entry is a section, a term of the glossary or a public name,
 with its text; search/book_search.js ranks entries with MiniSearch and shows the sentence that was
-found. Entry and script arrive with the search page alone.
+found. The index arrives when something is asked (search/minisearch.js is dist/umd/index.js of
+minisearch 7.2.0 on npm, as it is).
 """
 
 import hashlib
