@@ -32,6 +32,7 @@ LONGEST_FIRST = [*PARALLEL, "--no-loadscope-reorder"]
 BY_PAGE = ["-n", "2"]
 NBVAL = [
     "--nbval",  # strict: every text output is compared
+    *("-p", "tests.close_heatmaps"),  # and a heatmap's numbers as numbers
     "--nbval-current-env",
     "--nbval-sanitize-with=tests/sanitize.cfg",
     f"--nbval-cell-timeout={CELL_TIMEOUT}",
