@@ -13,8 +13,8 @@ window.addEventListener("load", () => {
 
 // A search leaves its words for the page it leads to. Sphinx would mark them in every text of the
 // page, and break what it finds in styles, formulas and heatmaps. So they are taken before it looks:
-// they are marked in the article's prose and code alone, and the page opens at the first of them,
-// unless its address names a place. Escape takes the marks away.
+// they are marked in the article's prose and code alone, and the page opens at the first of them, of
+// the section that its address names. Escape takes the marks away.
 (() => {
   const searching = /\/search(\.html)?$/.test(location.pathname);
   const words = searching ? "" : localStorage.getItem("sphinx_highlight_terms") || "";
@@ -45,14 +45,15 @@ window.addEventListener("load", () => {
     const article = document.querySelector("article");
     if (!article) return;
     mark(article);
-    const marks = [...article.querySelectorAll("mark")];
+    const place = location.hash && document.getElementById(decodeURIComponent(location.hash.slice(1)));
+    const marks = [...(place || article).querySelectorAll("mark")];
     const open = marks.filter((one) => !one.closest("details:not([open])"));
     const together = (one) => {  // all words in one paragraph
       const text = one.closest("p, li, td, th, dt, dd, h1, h2, h3, h4, pre")?.textContent.toLowerCase() ?? "";
       return each.every((word) => text.includes(word));
     };
     const first = open.find(together) ?? marks.find(together) ?? open[0] ?? marks[0];
-    let moved = Boolean(location.hash) || !first;  // or the reader has moved on meanwhile
+    let moved = !first;  // or the reader has moved on meanwhile
     for (const what of ["wheel", "touchmove", "keydown", "pointerdown"])
       addEventListener(what, () => { moved = true; }, { once: true, passive: true });
     const go = () => {
