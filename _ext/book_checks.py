@@ -49,7 +49,7 @@ TAG = re.compile(r"<[a-zA-Z][^<>]*>")
 ATTRIBUTE = re.compile(r'\s(id|name|href|src)="([^"]*)"')
 
 
-class _Page:
+class BuiltPage:
     """Places and links of a page as book_pages writes it: every value in double quotes.
 
     (A parser takes five times as long, of a second and a half for the book.)
@@ -73,7 +73,7 @@ def broken_links(site: Path) -> list[tuple[str, str, str]]:
     """
     # _static holds the theme's own parts and no page of ours
     pages = {
-        f.relative_to(site).as_posix(): _Page(f.read_text("utf-8"))
+        f.relative_to(site).as_posix(): BuiltPage(f.read_text("utf-8"))
         for f in sorted(site.rglob("*.html"))
         if f.relative_to(site).parts[0] != "_static"
     }

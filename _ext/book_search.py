@@ -17,6 +17,7 @@ from docutils import nodes
 from sphinx import addnodes
 from sphinx.util import logging
 
+from _ext.book_checks import BuiltPage
 from tools.chapters import chapter_map
 
 log = logging.getLogger(__name__)
@@ -29,7 +30,7 @@ STYLE_OR_SCRIPT = re.compile(r"<(style|script)\b.*?</\1>", re.DOTALL)
 
 def words_of_formula(tex: str) -> str:
     r"""`\sqrt{d_{\text{model}}}` as somebody would type it: sqrt d_model."""
-    tex = re.sub(r"\\(?:text|mathrm|mathbf|left|right|frac|d?frac|begin|end)\b", " ", tex)
+    tex = re.sub(r"\\(?:text|mathrm|mathbf|left|right|d?frac|begin|end)\b", " ", tex)
     tex = re.sub(r"_\{\s*\{?(\w+)\}?\s*\}", r"_\1", tex.replace("\\", " "))
     return re.sub(r"[{}&$^]+|\s+", " ", tex)
 
@@ -127,25 +128,24 @@ def write_index(app, exception):
     (static / INDEX).write_text(f"window.bookSearchIndex = {text};\n", encoding="utf-8")
     # Or a browser would keep the one that it has.
     version = hashlib.sha256(text.encode()).hexdigest()[:8]
-    page = Path(app.outdir, "search.html")
-    html_text = page.read_text("utf-8")
-    page.write_text(html_text.replace(f'{SCRIPT}"', f'{SCRIPT}?v={version}"'), encoding="utf-8")
+    asking = Path(app.outdir, "search.html")
+    text = asking.read_text("utf-8").replace(f'{SCRIPT}"', f'{SCRIPT}?v={version}"')
+    asking.write_text(text, encoding="utf-8")
     for file in FOLDER.iterdir():
         (static / file.name).write_bytes(file.read_bytes())
 
 
 def dead_entries(site: Path, entries: list[dict]) -> list[str]:
     """Pages and places of the index that are not in the built site."""
-    pages: dict[str, str] = {}
+    ids: dict[str, set[str]] = {}
     dead = []
     for found in entries:
         file = f"{found['page']}.html"
-        if file not in pages:
-            path = site / file
-            pages[file] = path.read_text("utf-8") if path.is_file() else ""
-        place = found["place"]
-        if not pages[file] or (place and f'id="{html.escape(place)}"' not in pages[file]):
-            dead.append(f"{file}#{place}")
+        path = site / file
+        if file not in ids:
+            ids[file] = {"", *BuiltPage(path.read_text("utf-8")).ids} if path.is_file() else set()
+        if found["place"] not in ids[file]:
+            dead.append(f"{file}#{found['place']}")
     return dead
 
 

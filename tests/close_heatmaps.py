@@ -10,7 +10,6 @@ numbers alone, and by less than any eye or rule could see, the fresh one counts 
 
 from __future__ import annotations
 
-import base64
 import html
 import json
 import math
@@ -20,13 +19,11 @@ from typing import Any
 import numpy as np
 from nbval.plugin import IPyNbCell
 
+from simplellm.heatmap.values import decode
+
 STATE = re.compile(r'(?<=data-state=")[^"]*')
 CLOSE = 1e-5  # of the largest: float32 holds 1e-7, and colours are 1 of 257
 TABLES = {"values", "tokens", "positions"}  # numbers as base64 where they are texts
-
-
-def numbers(text: str, dtype: str) -> np.ndarray:
-    return np.frombuffer(base64.b64decode(text), np.dtype(dtype).newbyteorder("<"))
 
 
 def close(a: Any, b: Any, dtype: str = "float32", key: str = "") -> bool:
@@ -39,7 +36,7 @@ def close(a: Any, b: Any, dtype: str = "float32", key: str = "") -> bool:
     if isinstance(a, float) and isinstance(b, float):
         return math.isclose(a, b, rel_tol=CLOSE)
     if isinstance(a, str) and isinstance(b, str) and key in TABLES and a != b:
-        x, y = numbers(a, dtype), numbers(b, dtype)
+        x, y = decode(a, dtype), decode(b, dtype)
         largest = np.nanmax(np.abs(y), initial=0)
         return x.shape == y.shape and np.allclose(x, y, 0, CLOSE * largest, equal_nan=True)
     return a == b
