@@ -232,10 +232,9 @@ def _write_names(
         short = max(written) <= 50
         lean = not short and pitch >= 19
         if not lean:
-            most = min(n_columns, 60 if column_labels else 16)
-            while most > 1 and not _fit(columns, most, written, pitch):
-                most -= 1
-            at = ticks(columns, most)
+            step = math.ceil(n_columns / (60 if column_labels else 16))
+            while not _have_room(at := _every(columns, step), written, pitch):
+                step += 1
     axes.set_xticks(at, [columns[i] for i in at])
     if lean:
         for label in axes.get_xticklabels():
@@ -245,8 +244,8 @@ def _write_names(
     figure.draw_without_rendering()
 
 
-def _fit(labels: list[str], most: int, written: list[float], pitch: float) -> bool:
-    at = ticks(labels, most)
+def _have_room(at: list[int], written: list[float], pitch: float) -> bool:
+    """Whether the names at some places, so many pixels wide each, leave a gap between them."""
     return all((written[i] + written[j]) / 2 <= (j - i) * pitch for i, j in itertools.pairwise(at))
 
 
@@ -306,7 +305,11 @@ def ticks(labels: list[str], most: int) -> list[int]:
         >>> ticks(list("abcdef"), 3)
         [0, 2, 4]
     """
-    step = math.ceil(len(labels) / most)
+    return _every(labels, math.ceil(len(labels) / most))
+
+
+def _every(labels: list[str], step: int) -> list[int]:
+    """Places at steps at least so large, at the round ones of labels that count on."""
     first = int(labels[0]) if re.fullmatch(r"-?\d+", labels[0]) else None
     if first is None or labels != [str(first + i) for i in range(len(labels))]:
         return list(range(0, len(labels), step))
