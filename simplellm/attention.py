@@ -16,28 +16,30 @@ from .relative_positions import rotate
 
 
 @dataclass(frozen=True)
-class Reach:
-    """What each query of a batch may look at, and how far that is; the same for every block.
+class AttentionContext:
+    """What attention is given besides the vectors: mask, attention bias, rotations.
 
     Attributes:
-        visible: ``(batch or 1, 1, queries, keys)``, bool; None where it is the plain lower
-            triangle of as many queries as keys.
+        visible: ``(batch or 1, 1, queries, keys)``, bool, the mask: True where a query may attend
+            to a key; None for the causal mask of as many queries as keys.
         bias: ``(batch or 1, n_heads, queries, keys)``, added to the scores; None for none. Where
             it is given it holds ``-inf`` at what is not visible.
-        turns: ``(batch or 1, 1, queries, head_dim / 2)``, complex: what the rotary scheme turns
-            queries and keys by; None for the other schemes.
+        rotations: ``(batch or 1, 1, queries, pairs)``, complex: by what queries and keys are
+            rotated; None where they are not.
     """
 
     visible: Tensor | None = None
     bias: Tensor | None = None
-    turns: Tensor | None = None
+    rotations: Tensor | None = None
 
 
-def triangle(queries: int, keys: int, device: torch.device) -> Tensor:
-    """Who comes no later, ``(queries, keys)``, bool; the queries are the last of the keys.
+def causal_mask(queries: int, keys: int, device: torch.device) -> Tensor:
+    """The causal mask, ``(queries, keys)``, bool: True at keys that come no later than the query.
+
+    The queries are the last of the keys.
 
     Example:
-        >>> triangle(2, 3, torch.device("cpu"))
+        >>> causal_mask(2, 3, torch.device("cpu"))
         tensor([[ True,  True, False],
                 [ True,  True,  True]])
     """
@@ -52,7 +54,7 @@ def visible_keys(
     before: int = 0,
     device: torch.device,
 ) -> Tensor | None:
-    """Which keys each query may look at, ``(batch or 1, 1, queries, keys)``, bool.
+    """The attention mask: which keys each query may attend to, ``(batch or 1, 1, queries, keys)``.
 
     Decided by order in the sequence, not by position: the queries are the last of the keys.
 
@@ -64,7 +66,7 @@ def visible_keys(
         device: Of the result.
 
     Returns:
-        None where that is the plain triangle of as many queries as keys.
+        None where that is the causal mask of as many queries as keys.
 
     Example:
         >>> texts = torch.tensor([[0, 0, 1]])
@@ -75,7 +77,7 @@ def visible_keys(
     """
     if mask is None and segment_ids is None and not before:
         return None
-    earlier = triangle(queries, before + queries, device)[None, None]  # (1, 1, queries, keys)
+    earlier = causal_mask(queries, before + queries, device)[None, None]  # (1, 1, queries, keys)
     visible = earlier
     if mask is not None:
         visible = visible & mask[:, None, None, :]
@@ -126,7 +128,7 @@ def reset_linear(linear: nn.Linear) -> None:
 
 
 class CausalSelfAttention(nn.Module):
-    """Every token asks those before it, and itself, and mixes what they answer.
+    """Causal self-attention with several heads: a token attends to itself and to those before it.
 
     Args:
         d_model: Width of the vectors.
@@ -188,16 +190,16 @@ class CausalSelfAttention(nn.Module):
     def forward(
         self,
         x: Tensor,
-        reach: Reach | None = None,
+        context: AttentionContext | None = None,
         *,
         cache: KeyValueCache | None = None,
         layer: int = 0,
     ) -> Tensor:
-        """Attend from x to what was before it and itself.
+        """Attend from each token of x to itself and to those before it.
 
         Args:
             x: ``(batch, seq_len, d_model)``, floating point.
-            reach: What may be seen; None for the plain triangle, without positions.
+            context: Mask, attention bias and rotations; None for the causal mask alone.
             cache: Tokens read before, to which those of x are added when all is computed.
             layer: Which block of the cache is this module's.
 
@@ -209,16 +211,16 @@ class CausalSelfAttention(nn.Module):
                 that those of x can follow; the cache stays as it was.
         """
         check_vectors(x, self.n_heads * self.head_dim)
-        reach = reach or Reach()
-        query, key = self._queries_and_keys(x, reach)
+        context = context or AttentionContext()
+        query, key = self._queries_and_keys(x, context)
         value = self._heads(self.value(x))  # (batch, n_heads, seq_len, head_dim)
         if cache is not None:
             check_cache(cache)
             key, value = cache.extended(layer, key, value)
-        mask = reach.visible if reach.bias is None else reach.bias
+        mask = context.visible if context.bias is None else context.bias
         if mask is None and key.shape[2] != x.shape[1]:
-            # The kernel's own triangle begins at the first key; the queries are the last keys.
-            mask = triangle(x.shape[1], key.shape[2], x.device)
+            # The kernel's own causal mask begins at the first key; the queries are the last keys.
+            mask = causal_mask(x.shape[1], key.shape[2], x.device)
         mixed = F.scaled_dot_product_attention(
             query,
             key,
@@ -232,32 +234,32 @@ class CausalSelfAttention(nn.Module):
             cache.store(layer, key, value)
         return attended  # (batch, seq_len, d_model)
 
-    def weights(self, x: Tensor, reach: Reach | None = None) -> Tensor:
+    def weights(self, x: Tensor, context: AttentionContext | None = None) -> Tensor:
         """The attention weights themselves, which the fused kernel never shows.
 
         Args:
             x: ``(batch, seq_len, d_model)``.
-            reach: As in ``forward``.
+            context: As in ``forward``.
 
         Returns:
             ``(batch, n_heads, queries, keys)``; each row sums to 1.
         """
-        reach = reach or Reach()
-        query, key = self._queries_and_keys(x, reach)
+        context = context or AttentionContext()
+        query, key = self._queries_and_keys(x, context)
         scores = query @ key.transpose(-2, -1) / math.sqrt(self.head_dim)
-        if reach.bias is not None:
-            scores = scores + reach.bias
+        if context.bias is not None:
+            scores = scores + context.bias
         else:
-            visible = reach.visible
+            visible = context.visible
             if visible is None:
-                visible = triangle(x.shape[1], x.shape[1], x.device)
+                visible = causal_mask(x.shape[1], x.shape[1], x.device)
             scores = scores.masked_fill(~visible, -math.inf)
         return scores.softmax(-1)
 
-    def _queries_and_keys(self, x: Tensor, reach: Reach) -> tuple[Tensor, Tensor]:
+    def _queries_and_keys(self, x: Tensor, context: AttentionContext) -> tuple[Tensor, Tensor]:
         query, key = self._heads(self.query(x)), self._heads(self.key(x))
-        if reach.turns is not None:
-            query, key = rotate(query, reach.turns), rotate(key, reach.turns)
+        if context.rotations is not None:
+            query, key = rotate(query, context.rotations), rotate(key, context.rotations)
         return query, key
 
     def _heads(self, x: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .checks import INTEGER_DTYPES, check_positive_int, first_outside
+from .checks import INTEGER_DTYPES, check_mask, check_positive_int, first_outside
 
 
 class KeyValueCache:
@@ -136,8 +136,37 @@ class KeyValueCache:
         self.become(chosen)
         return self
 
+    def extended_mask(self, attention_mask: Tensor | None, ids: Tensor) -> Tensor | None:
+        """The mask over the cache's tokens and new ones, ``(batch, tokens)``, bool; None for all.
+
+        Args:
+            attention_mask: ``(batch, tokens)`` over both, True or 1 at real tokens; None if all new
+                ones are real.
+            ids: ``(batch, seq_len)``, the new ones.
+
+        Raises:
+            TypeError, ValueError: If it is no such mask, or on another device than ids.
+        """
+        if attention_mask is None:
+            if self.mask is None:
+                return None
+            return torch.cat((self.mask, torch.ones_like(ids, dtype=torch.bool)), dim=1)
+        check_mask(attention_mask, "attention_mask")
+        wanted = (ids.shape[0], ids.shape[1] + len(self))
+        if tuple(attention_mask.shape) != wanted:
+            raise ValueError(
+                f"attention_mask must have shape (batch, tokens) = {wanted}, got "
+                f"{tuple(attention_mask.shape)}. It covers what the cache holds and ids together."
+            )
+        if attention_mask.device != ids.device:
+            raise ValueError(
+                f"attention_mask must be on the device of ids, {ids.device}, got "
+                f"{attention_mask.device}. Move it: attention_mask.to(ids.device)."
+            )
+        return attention_mask.bool()
+
     def next_positions(self, mask: Tensor | None, seq_len: int, device: torch.device) -> Tensor:
-        """Where new tokens stand: behind the last real token of each row.
+        """The positions of new tokens: behind the last real token of each row.
 
         Args:
             mask: ``(batch, tokens)`` over the cache's tokens and the new ones; None if all are
@@ -150,20 +179,20 @@ class KeyValueCache:
             it, or 0.
         """
         tokens = len(self)
-        held = self.held_positions(device)  # (batch or 1, tokens)
+        cached = self.cached_positions(device)  # (batch or 1, tokens)
         if mask is None:
-            last = held[:, -1:] if tokens else held.new_full((1, 1), -1)
+            last = cached[:, -1:] if tokens else cached.new_full((1, 1), -1)
             return last + torch.arange(1, seq_len + 1, device=device)
         old, new = mask[:, :tokens].long(), mask[:, tokens:].long()
         last = torch.full_like(mask[:, :1], -1, dtype=torch.long)
         if tokens:
             column = (old * torch.arange(1, tokens + 1, device=device)).argmax(1, keepdim=True)
-            there = held.expand(len(mask), -1).gather(1, column)
+            there = cached.expand(len(mask), -1).gather(1, column)
             last = torch.where(old.any(1, keepdim=True), there, last)
         return (last + new.cumsum(1)).clamp(min=0)
 
-    def held_positions(self, device: torch.device) -> Tensor:
-        """Where the tokens stand that were read, ``(batch or 1, tokens)``."""
+    def cached_positions(self, device: torch.device) -> Tensor:
+        """The positions of the tokens that were read, ``(batch or 1, tokens)``."""
         if self.positions is not None:
             return self.positions
         return torch.arange(len(self), device=device).unsqueeze(0)

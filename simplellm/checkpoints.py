@@ -47,13 +47,14 @@ def write_checkpoint(
 
 
 def read_checkpoint(
-    path: str | os.PathLike[str], names: Iterable[str]
+    path: str | os.PathLike[str], names: Iterable[str], added: Mapping[str, Any] | None = None
 ) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """Read a checkpoint's configuration and weights without executing anything in it.
 
     Args:
         path: The file.
         names: What the configuration has to hold, no more and no less.
+        added: Those that older files may lack, with the value that such a file means.
 
     Raises:
         ValueError: If the file is not a checkpoint of this format; the message says why.
@@ -62,7 +63,7 @@ def read_checkpoint(
     with refused(path):
         held = _unpickled(path)
         _check_content(held)
-        config = held["config"]
+        config = {**(added or {}), **held["config"]}
         for problem, found in (
             ("lacks", [name for name in names if name not in config]),
             ("has the unknown", sorted(map(repr, set(config) - set(names)))),

@@ -9,17 +9,28 @@ from .checks import (
     check_base,
     check_bool,
     check_dropout,
-    check_even_d_model,
     check_init_std,
     check_int,
+    check_number,
     check_positive_int,
     check_positive_number,
 )
 from .plain import plain
+from .schemes import POSITION_SCHEMES
 from .sinusoids import DEFAULT_BASE
 
-ABSOLUTE = ("sinusoidal", "learned")
-POSITIONS = ("none", *ABSOLUTE, "rope", "alibi", "t5")
+#: The names of the position schemes.
+POSITIONS = tuple(POSITION_SCHEMES)
+
+#: Settings that came after the first checkpoints, with what those meant.
+ADDED_SETTINGS = {"rotary_share": 1.0}
+
+#: Settings that only some schemes read, and why the others do not.
+_OF_SOME_SCHEMES = {
+    "position_rms": "nothing is added at the input",
+    "base": "it has no frequencies",
+    "rotary_share": "it rotates nothing",
+}
 
 
 @dataclass(frozen=True)
@@ -35,7 +46,8 @@ class SimpleLLMConfig:
         dropout: Share of entries set to zero in training: after the input, in attention, and
             after each half of a block.
         position: How the model is told where a token stands: ``"none"``, ``"sinusoidal"``,
-            ``"learned"``, ``"rope"``, ``"alibi"`` or ``"t5"``.
+            ``"learned"``, ``"rope"``, ``"alibi"``, ``"t5"``, or ``"nope_every_4"``, which is
+            ``"rope"`` with every fourth block without positions.
         tie_weights: Use the token table as the output projection too.
         scale: Multiply token rows by √d_model on the way in. The projection is never scaled.
         init_std: Standard deviation the token table starts from.
@@ -43,8 +55,9 @@ class SimpleLLMConfig:
             each has by itself (see :class:`InputEmbedding`).
         padding_idx: Token id whose row stays zero, and whose logit is masked for that; None for
             an ordinary row.
-        base: The constant the paper sets to 10 000; for ``"sinusoidal"`` and ``"rope"``.
+        base: The constant the paper sets to 10 000; for ``"sinusoidal"`` and rotary positions.
         block_dropout: Dropout inside the blocks, where it is not to be that of the input.
+        rotary_share: Share of each head's columns that rotary positions rotate; above 0, at most 1.
 
     Raises:
         TypeError, ValueError: For each bad argument, by name.
@@ -55,7 +68,7 @@ class SimpleLLMConfig:
         >>> SimpleLLMConfig(259, 64, 2, 4, 128, 0.0, position="rotary")
         Traceback (most recent call last):
             ...
-        ValueError: position must be one of none, sinusoidal, learned, rope, alibi, t5, got ...
+        ValueError: position must be one of none, sinusoidal, learned, rope, alibi, t5, ...
     """
 
     vocab_size: int
@@ -72,6 +85,7 @@ class SimpleLLMConfig:
     padding_idx: int | None = None
     base: float = DEFAULT_BASE
     block_dropout: float | None = None
+    rotary_share: float = 1.0
 
     def __post_init__(self) -> None:
         for setting in dataclasses.fields(self):
@@ -81,9 +95,9 @@ class SimpleLLMConfig:
         check_dropout(self.dropout)
         if self.block_dropout is not None:
             check_dropout(self.block_dropout, "block_dropout")
-        if self.position not in POSITIONS:
+        if self.position not in POSITION_SCHEMES:
             raise ValueError(
-                f"position must be one of {', '.join(POSITIONS)}, got {self.position!r}."
+                f"position must be one of {', '.join(POSITION_SCHEMES)}, got {self.position!r}."
             )
         check_bool("tie_weights", self.tie_weights)
         check_bool("scale", self.scale)
@@ -99,25 +113,24 @@ class SimpleLLMConfig:
                 f"n_heads must divide d_model = {self.d_model}, got {self.n_heads}: each head has "
                 "the width d_model / n_heads."
             )
-        if self.position == "sinusoidal":
-            check_even_d_model(self.d_model)
-        if self.position == "rope" and (self.d_model // self.n_heads) % 2:
-            raise ValueError(
-                f"d_model / n_heads must be even for rotary positions, got {self.d_model} / "
-                f"{self.n_heads} = {self.d_model // self.n_heads}: they turn pairs of columns."
-            )
         if self.position_rms is not None:
             check_positive_number("position_rms", self.position_rms)
-            if self.position not in ABSOLUTE:
-                raise ValueError(
-                    f"position_rms must be None with position = {self.position!r}, got "
-                    f"{self.position_rms}: nothing is added at the input."
-                )
-        if self.base != DEFAULT_BASE and self.position not in ("sinusoidal", "rope"):
+        if not 0 < check_number("rotary_share", self.rotary_share) <= 1:
             raise ValueError(
-                f"base must be left at {DEFAULT_BASE:g} with position = {self.position!r}, got "
-                f"{self.base}: it has no frequencies."
+                f"rotary_share must be above 0 and at most 1, got {self.rotary_share}: it is the "
+                "share of each head's columns that are rotated."
             )
+        scheme = POSITION_SCHEMES[self.position](self)
+        scheme.check()
+        defaults = {setting.name: setting.default for setting in dataclasses.fields(self)}
+        for name, reason in _OF_SOME_SCHEMES.items():
+            value, default = getattr(self, name), defaults[name]
+            if value != default and name not in scheme.settings:
+                left = default if default is None else f"{default:g}"
+                raise ValueError(
+                    f"{name} must be left at {left} with position = {self.position!r}, got "
+                    f"{value}: {reason}."
+                )
         if self.padding_idx is not None:
             check_int("padding_idx", self.padding_idx)
             if not 0 <= self.padding_idx < self.vocab_size:

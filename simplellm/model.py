@@ -1,7 +1,20 @@
 """SimpleLLM: a decoder-only language model, small enough to train on two cores in a minute.
 
-Six ways to tell it where a token stands: two at the input (`sinusoidal`, `learned`), three in
-attention (`rope`, `alibi`, `t5`), and `none`.
+How it is told where a token stands is its position scheme's work: `simplellm/schemes/`.
+
+How a call goes, for ``model(ids, attention_mask=..., cache=...)``:
+
+1. ``forward`` works on a copy of the cache, so that a call that fails leaves the cache as it was.
+2. ``_prepare`` checks the arguments, and finds three things for the new tokens: which keys each
+   query may attend to (``visible_keys``), at which positions they are (given, or counted from the
+   mask and the cached positions), and their vectors (``input_embedding``, where an absolute scheme
+   adds positions).
+3. ``_contexts`` asks the scheme for the rotations of queries and keys and for the attention bias,
+   and gives each block its ``AttentionContext`` of mask, bias and rotations.
+4. Each ``Block`` attends (queries, keys and values; rotations; cached keys and values before the
+   new ones; scores plus bias; softmax), then applies its two-layer network.
+5. The last norm and the output projection make logits; with ``padding_idx`` PAD's is lowered.
+   Only now the caller's cache takes the new tokens.
 """
 
 from __future__ import annotations
@@ -16,45 +29,23 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .attention import (
+    AttentionContext,
     CausalSelfAttention,
-    Reach,
+    causal_mask,
     check_segment_ids,
     reset_linear,
-    triangle,
     visible_keys,
 )
 from .cache import KeyValueCache, check_cache
 from .checkpoints import check_fits, fill, read_checkpoint, refused, unwrapped, write_checkpoint
-from .checks import check_bool, check_ids, check_int, check_mask, check_positions
-from .config import ABSOLUTE
+from .checks import check_bool, check_ids, check_int, check_positions
+from .config import ADDED_SETTINGS
 from .config import POSITIONS as POSITIONS
 from .config import SimpleLLMConfig as SimpleLLMConfig
 from .generation import check_prompt, check_sampling, choose
-from .input_embedding import InputEmbedding
 from .loss import next_token_loss as next_token_loss
-from .relative_positions import RelativePositionBias, alibi_bias, rotary_turns
-from .token_embedding import TokenEmbedding
+from .schemes import POSITION_SCHEMES
 from .vocabulary import PAD
-
-
-class TokensOnly(nn.Module):
-    """Token rows, then dropout: the input of a model that is told about positions elsewhere.
-
-    Takes the arguments of :class:`InputEmbedding`'s forward, and adds no positions.
-    """
-
-    def __init__(self, token_embedding: TokenEmbedding, dropout: float) -> None:
-        super().__init__()
-        self.token_embedding = token_embedding
-        self.dropout = nn.Dropout(dropout)
-
-    def reset_parameters(self) -> None:
-        """Draw the token table anew."""
-        self.token_embedding.reset_parameters()
-
-    def forward(self, ids: Tensor, *, start: int = 0, positions: Tensor | None = None) -> Tensor:
-        """ids ``(batch, seq_len)`` to ``(batch, seq_len, d_model)``."""
-        return self.dropout(self.token_embedding(ids))
 
 
 class Block(nn.Module):
@@ -83,10 +74,14 @@ class Block(nn.Module):
         reset_linear(self.narrow)
 
     def forward(
-        self, x: Tensor, reach: Reach, cache: KeyValueCache | None = None, layer: int = 0
+        self,
+        x: Tensor,
+        context: AttentionContext,
+        cache: KeyValueCache | None = None,
+        layer: int = 0,
     ) -> Tensor:
         """x ``(batch, seq_len, d_model)`` to the same shape."""
-        attended = self.attention(self.attention_norm(x), reach, cache=cache, layer=layer)
+        attended = self.attention(self.attention_norm(x), context, cache=cache, layer=layer)
         x = x + self.dropout(attended)
         return x + self.dropout(self.narrow(F.gelu(self.widen(self.mlp_norm(x)))))
 
@@ -101,8 +96,10 @@ class SimpleLLM(nn.Module):
 
     Attributes:
         config: As given.
+        scheme: The :class:`~simplellm.schemes.PositionScheme`.
         input_embedding: An :class:`InputEmbedding`, or, where positions live in attention or
             nowhere, token rows and dropout alone. Either has ``token_embedding``.
+        position_bias: The trained attention bias of ``"t5"``, one for all blocks; or None.
         blocks: An ``nn.ModuleList`` of the blocks.
         norm: The last ``nn.LayerNorm``.
         output: An ``nn.Linear`` without bias, ``d_model`` to ``vocab_size``; None with tied
@@ -142,33 +139,9 @@ class SimpleLLM(nn.Module):
         super().__init__()
         self.config = config
         factory: dict[str, Any] = {"device": device, "dtype": dtype}
-        tokens: dict[str, Any] = {
-            "scale": config.scale,
-            "init_std": config.init_std,
-            "padding_idx": config.padding_idx,
-        }
-        self.input_embedding: InputEmbedding | TokensOnly
-        if config.position in ABSOLUTE:
-            self.input_embedding = InputEmbedding(
-                config.vocab_size,
-                config.d_model,
-                config.max_seq_len,
-                config.dropout,
-                use_learned_pe=config.position == "learned",
-                base=config.base,
-                position_rms=config.position_rms,
-                **tokens,
-                **factory,
-            )
-        else:
-            self.input_embedding = TokensOnly(
-                TokenEmbedding(config.vocab_size, config.d_model, **tokens, **factory),
-                config.dropout,
-            )
-        # One table for all blocks, as in T5.
-        self.position_bias = (
-            RelativePositionBias(config.n_heads, **factory) if config.position == "t5" else None
-        )
+        self.scheme = POSITION_SCHEMES[config.position](config)
+        self.input_embedding = self.scheme.input_embedding(**factory)
+        self.position_bias = self.scheme.bias_module(**factory)
         self.blocks = nn.ModuleList(Block(config, **factory) for _ in range(config.n_layers))
         self.norm = nn.LayerNorm(config.d_model, **factory)
         self.output = (
@@ -186,7 +159,7 @@ class SimpleLLM(nn.Module):
             block.reset_parameters()  # type: ignore[operator]
         self.norm.reset_parameters()
         if self.position_bias is not None:
-            self.position_bias.reset_parameters()
+            self.position_bias.reset_parameters()  # type: ignore[operator]
         if self.output is not None:
             reset_linear(self.output)
 
@@ -214,10 +187,10 @@ class SimpleLLM(nn.Module):
                 from 0, from each row's first real token, or on from its last one in the cache,
                 and anew in each segment.
             attention_mask: ``(batch, tokens)``, True or 1 at real tokens, over the cache's tokens
-                and ``ids`` together; nobody looks at the others. Left at None, what the cache
+                and ``ids`` together; no token attends to the others. Left at None, what the cache
                 remembers of its own tokens holds on, and all new ones are real.
             segment_ids: ``(batch, seq_len)``, integer: which of the texts packed into a row each
-                token belongs to. A token looks at its own text only. Not with a cache.
+                token belongs to. A token attends to its own text only. Not with a cache.
             cache: Tokens read before by this model; those of ``ids`` are added to it once all is
                 computed.
 
@@ -233,9 +206,9 @@ class SimpleLLM(nn.Module):
         if cache is not None:
             check_cache(cache)
             grown = cache.copy()
-        x, reach = self._read(ids, positions, attention_mask, segment_ids, grown)
+        x, contexts = self._prepare(ids, positions, attention_mask, segment_ids, grown)
         for layer, block in enumerate(self.blocks):
-            x = block(x, reach, grown, layer)  # (batch, seq_len, d_model)
+            x = block(x, contexts[layer], grown, layer)  # (batch, seq_len, d_model)
         x = self.norm(x)
         # Called as a module, so that hooks, wrappers and quantisation of an untied head count.
         logits = F.linear(x, self.output_weight) if self.output is None else self.output(x)
@@ -258,7 +231,7 @@ class SimpleLLM(nn.Module):
         attention_mask: Tensor | None = None,
         segment_ids: Tensor | None = None,
     ) -> Tensor:
-        """Where every head of every block looks.
+        """The attention weights of every head of every block.
 
         Args:
             ids, positions, attention_mask, segment_ids: As in ``forward``.
@@ -267,22 +240,23 @@ class SimpleLLM(nn.Module):
             ``(n_layers, batch, n_heads, queries, keys)``, without gradient; each row sums to 1.
         """
         with torch.no_grad():
-            x, reach = self._read(ids, positions, attention_mask, segment_ids, None)
-            seen = []
-            for block in self.blocks:
-                seen.append(block.attention.weights(block.attention_norm(x), reach))  # type: ignore
-                x = block(x, reach)
-        return torch.stack(seen)
+            x, contexts = self._prepare(ids, positions, attention_mask, segment_ids, None)
+            weights = []
+            for block, context in zip(self.blocks, contexts, strict=True):
+                normed = block.attention_norm(x)  # type: ignore[operator]
+                weights.append(block.attention.weights(normed, context))  # type: ignore
+                x = block(x, context)
+        return torch.stack(weights)
 
-    def _read(
+    def _prepare(
         self,
         ids: Tensor,
         positions: Tensor | None,
         attention_mask: Tensor | None,
         segment_ids: Tensor | None,
         cache: KeyValueCache | None,
-    ) -> tuple[Tensor, Reach]:
-        """The input vectors ``(batch, seq_len, d_model)``, and what each token may look at."""
+    ) -> tuple[Tensor, list[AttentionContext]]:
+        """The input vectors ``(batch, seq_len, d_model)``, and the context of each block."""
         check_ids(ids)
         batch, seq_len = ids.shape
         if segment_ids is not None:
@@ -294,78 +268,64 @@ class SimpleLLM(nn.Module):
                 )
         if cache is not None:
             cache.check(self, self.config.n_layers, batch)
-        start = 0 if cache is None else len(cache)
-        mask = self._whole_mask(ids, attention_mask, cache)  # (batch, tokens), or None
-        visible = visible_keys(seq_len, mask, segment_ids, before=start, device=ids.device)
-        held = KeyValueCache(self.config.n_layers) if cache is None else cache
+        cached = KeyValueCache(self.config.n_layers) if cache is None else cache
+        mask = cached.extended_mask(attention_mask, ids)  # (batch, tokens), or None
+        visible = visible_keys(
+            seq_len, mask, segment_ids, before=len(cached), device=ids.device
+        )  # (batch or 1, 1, queries, keys), or None
         if positions is None:
             if segment_ids is not None and visible is not None:
                 # As many places on as there are real tokens of the same text before.
                 positions = (visible.squeeze(1).sum(-1) - 1).clamp(min=0)
-            elif mask is not None or held.positions is not None:
-                positions = held.next_positions(mask, seq_len, ids.device).expand(batch, -1)
-        x = self.input_embedding(ids, start=start, positions=positions)
+            elif mask is not None or cached.positions is not None:
+                positions = cached.next_positions(mask, seq_len, ids.device).expand(batch, -1)
+        x = self.input_embedding(ids, start=len(cached), positions=positions)
         if positions is None:
-            here = torch.arange(start, start + seq_len, device=ids.device).unsqueeze(0)
+            start = len(cached)
+            query_positions = torch.arange(start, start + seq_len, device=ids.device).unsqueeze(0)
         else:
             check_positions(positions, x)
-            here = positions.long() if positions.dim() == 2 else positions.long().unsqueeze(0)
-        before = held.held_positions(ids.device)
-        if before.shape[0] != here.shape[0]:
-            rows = here.shape[0] if before.shape[0] == 1 else before.shape[0]
-            before, here = before.expand(rows, -1), here.expand(rows, -1)
-        everywhere = torch.cat((before, here), dim=1)  # (batch or 1, tokens)
+            query_positions = torch.atleast_2d(positions.long())  # (batch or 1, seq_len)
+        cached_positions = cached.cached_positions(ids.device)  # (batch or 1, cached)
+        # One row of positions stands for all; a batch may also be empty.
+        rows = len(query_positions) if len(cached_positions) == 1 else len(cached_positions)
+        query_positions = query_positions.expand(rows, -1)
+        key_positions = torch.cat((cached_positions.expand(rows, -1), query_positions), dim=1)
         if cache is not None:
             counted = positions is None and cache.positions is None
-            cache.positions, cache.mask = None if counted else everywhere, mask
+            cache.positions, cache.mask = None if counted else key_positions, mask
             cache.claim(self)
-        return x, self._reach(here, everywhere, visible, x.dtype)
+        return x, self._contexts(query_positions, key_positions, visible, x.dtype)
 
-    def _whole_mask(
-        self, ids: Tensor, attention_mask: Tensor | None, cache: KeyValueCache | None
-    ) -> Tensor | None:
-        """Which of the cache's tokens and of ``ids`` are real, bool; None for all."""
-        if attention_mask is None:
-            if cache is None or cache.mask is None:
-                return None
-            return torch.cat((cache.mask, torch.ones_like(ids, dtype=torch.bool)), dim=1)
-        check_mask(attention_mask, "attention_mask")
-        wanted = (ids.shape[0], ids.shape[1] + (0 if cache is None else len(cache)))
-        if tuple(attention_mask.shape) != wanted:
-            raise ValueError(
-                f"attention_mask must have shape (batch, tokens) = {wanted}, got "
-                f"{tuple(attention_mask.shape)}. It covers what the cache holds and ids together."
-            )
-        if attention_mask.device != ids.device:
-            raise ValueError(
-                f"attention_mask must be on the device of ids, {ids.device}, got "
-                f"{attention_mask.device}. Move it: attention_mask.to(ids.device)."
-            )
-        return attention_mask.bool()
+    def _contexts(
+        self,
+        query_positions: Tensor,
+        key_positions: Tensor,
+        visible: Tensor | None,
+        dtype: torch.dtype,
+    ) -> list[AttentionContext]:
+        """The mask, the scheme's bias and its rotations, for each block.
 
-    def _reach(
-        self, here: Tensor, everywhere: Tensor, visible: Tensor | None, dtype: torch.dtype
-    ) -> Reach:
-        """What queries at positions ``here`` see of keys at positions ``everywhere``."""
-        config = self.config
-        turns = None
-        if config.position == "rope":
-            # (batch or 1, 1, seq_len, head_dim / 2): the 1 is for the heads.
-            turns = rotary_turns(here.unsqueeze(1), config.d_model // config.n_heads, config.base)
-            turns = turns.to(torch.complex128 if dtype == torch.float64 else torch.complex64)
-        if config.position not in ("alibi", "t5"):
-            return Reach(visible=visible, turns=turns)
-        distance = here.unsqueeze(2) - everywhere.unsqueeze(1)  # (batch or 1, queries, keys)
-        if self.position_bias is None:
-            # What stands ahead, by explicit positions, is as far as what stands behind: a negative
-            # distance would be a bonus.
-            bias = alibi_bias(distance.abs(), config.n_heads)
-        else:
-            bias = self.position_bias(distance)
-        if visible is None:
-            queries, keys = distance.shape[1:]
-            visible = triangle(queries, keys, here.device)
-        return Reach(visible, bias.to(dtype).masked_fill(~visible, -math.inf))
+        Args:
+            query_positions: ``(batch or 1, queries)``.
+            key_positions: ``(batch or 1, keys)``, cached ones and those of the queries.
+            visible: ``(batch or 1, 1, queries, keys)``, or None for the causal mask.
+            dtype: Of the vectors.
+        """
+        rotations = self.scheme.rotations(query_positions)  # (batch or 1, 1, queries, pairs)
+        if rotations is not None:
+            rotations = rotations.to(
+                torch.complex128 if dtype == torch.float64 else torch.complex64
+            )
+        distance = query_positions.unsqueeze(2) - key_positions.unsqueeze(1)
+        bias = self.scheme.bias(distance, self.position_bias)  # (batch or 1, heads, queries, keys)
+        if bias is not None:
+            if visible is None:
+                queries, keys = distance.shape[1:]
+                visible = causal_mask(queries, keys, distance.device)
+            bias = bias.to(dtype).masked_fill(~visible, -math.inf)
+        context = AttentionContext(visible, bias, rotations)
+        return [self.scheme.in_block(layer, context) for layer in range(self.config.n_layers)]
 
     @torch.no_grad()
     def generate(
@@ -456,8 +416,8 @@ class SimpleLLM(nn.Module):
         if max_new_tokens < 0:
             raise ValueError(f"max_new_tokens must be at least 0, got {max_new_tokens}.")
         needed = longest + max_new_tokens - 1  # the last new token is returned and never read
-        rows = self._sizes()["max_seq_len"]
-        if self.config.position == "learned" and max_new_tokens and needed > rows:
+        rows = self.scheme.max_positions(self.input_embedding)
+        if rows is not None and max_new_tokens and needed > rows:
             raise ValueError(
                 f"{longest} prompt tokens and max_new_tokens = {max_new_tokens} need {needed} "
                 f"positions, more than max_seq_len = {rows}: a learned table "
@@ -467,11 +427,10 @@ class SimpleLLM(nn.Module):
 
     def _sizes(self) -> dict[str, Any]:
         """Rows of both tables, from themselves: either may have been replaced by a longer one."""
-        layer = self.input_embedding
-        rows = layer.pos_embedding.max_seq_len if isinstance(layer, InputEmbedding) else None
+        positions = getattr(self.input_embedding, "pos_embedding", None)
         return {
-            "vocab_size": layer.token_embedding.vocab_size,
-            "max_seq_len": self.config.max_seq_len if rows is None else rows,
+            "vocab_size": self.input_embedding.token_embedding.vocab_size,
+            "max_seq_len": (positions or self.config).max_seq_len,
         }
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -507,7 +466,7 @@ class SimpleLLM(nn.Module):
             ValueError: If the file holds something else; says what.
         """
         config, weights = read_checkpoint(
-            path, [f.name for f in dataclasses.fields(SimpleLLMConfig)]
+            path, [f.name for f in dataclasses.fields(SimpleLLMConfig)], ADDED_SETTINGS
         )
         with refused(path):
             settings = SimpleLLMConfig(**config)

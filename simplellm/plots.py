@@ -47,6 +47,7 @@ SCHEMES: dict[str, dict[str, Any]] = {
     "rope": {"color": FIRST, "linestyle": "--", "marker": "^"},
     "alibi": {"color": SECOND, "linestyle": "--", "marker": "v"},
     "t5": {"color": INK, "linestyle": "-.", "marker": "D"},
+    "nope_every_4": {"color": FIRST, "linestyle": (0, (6, 1, 1, 1, 1, 1)), "marker": "P"},
 }
 
 STYLE: dict[Any, Any] = {

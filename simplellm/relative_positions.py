@@ -16,26 +16,26 @@ from .checks import check_positive_int
 from .sinusoids import DEFAULT_BASE, frequencies
 
 
-def rotary_turns(positions: Tensor, head_dim: int, base: float = DEFAULT_BASE) -> Tensor:
-    """By how much the rotary scheme turns each pair of a head's columns, as complex numbers.
+def rotations_at(positions: Tensor, head_dim: int, base: float = DEFAULT_BASE) -> Tensor:
+    """The rotations of rotary positions: one complex number for each position and pair of columns.
 
-    The angles are those of the sinusoids: pair ``i`` turns by ``base ** (-2 * i / head_dim)``
-    radians per position. A turn by the angle a is ``cos a + i sin a``.
+    The angles are those of the sinusoids: pair ``i`` is rotated by ``base ** (-2 * i / head_dim)``
+    radians per position. The rotation by an angle a is ``cos a + i sin a``.
 
     Args:
         positions: Any shape, integer.
-        head_dim: Width of one head; even.
+        head_dim: Width of one head, or number of its columns that are rotated; even.
         base: The constant the paper sets to 10 000.
 
     Returns:
-        Shape ``(*positions.shape, head_dim / 2)``, of length 1; complex128, or complex64 on
+        Shape ``(*positions.shape, head_dim / 2)``, of magnitude 1; complex128, or complex64 on
         a device that has no float64.
 
     Raises:
         ValueError: If ``head_dim`` is odd or not positive, or ``base`` is not positive and finite.
 
     Example:
-        >>> rotary_turns(torch.tensor([0, 1]), head_dim=4).imag
+        >>> rotations_at(torch.tensor([0, 1]), head_dim=4).imag
         tensor([[0.0000, 0.0000],
                 [0.8415, 0.0100]], dtype=torch.float64)
 
@@ -46,42 +46,46 @@ def rotary_turns(positions: Tensor, head_dim: int, base: float = DEFAULT_BASE) -
         raise ValueError(
             f"head_dim must be even, got {head_dim}: rotary positions turn pairs of columns."
         )
-    # Apple's GPUs have neither float64 nor complex128: computed beside them and sent over.
-    lacking = positions.device.type == "mps"
-    here = positions.cpu() if lacking else positions
-    rates = frequencies(head_dim, base).to(here.device, non_blocking=True)
-    angles = here.to(torch.float64).unsqueeze(-1) * rates  # (..., head_dim / 2)
-    turns = torch.complex(angles.cos(), angles.sin())
-    return turns.to(torch.complex64).to(positions.device) if lacking else turns
+    # Apple's GPUs have neither float64 nor complex128: computed on the CPU and sent over.
+    on_cpu = positions.device.type == "mps"
+    counted = positions.cpu() if on_cpu else positions
+    rates = frequencies(head_dim, base).to(counted.device, non_blocking=True)
+    angles = counted.to(torch.float64).unsqueeze(-1) * rates  # (..., head_dim / 2)
+    rotations = torch.complex(angles.cos(), angles.sin())
+    return rotations.to(torch.complex64).to(positions.device) if on_cpu else rotations
 
 
-def rotate(x: Tensor, turns: Tensor) -> Tensor:
-    """Turn each pair of columns ``(2i, 2i + 1)`` by its angle.
+def rotate(x: Tensor, rotations: Tensor) -> Tensor:
+    """Rotate each pair of columns ``(2i, 2i + 1)`` of queries or keys by its angle.
 
     Args:
         x: ``(..., head_dim)``, queries or keys.
-        turns: ``(..., head_dim / 2)``, complex, as :func:`rotary_turns` gives them.
+        rotations: ``(..., pairs)``, complex, as :func:`rotations_at` gives them. Columns past
+            the last pair stay as they are ("partial RoPE").
 
     Returns:
         The shape and dtype of x. Lengths of pairs do not change.
 
     Example:
         >>> quarter = torch.tensor([1j])
-        >>> rotate(torch.tensor([3.0, 4.0]), quarter)
-        tensor([-4.,  3.])
+        >>> rotate(torch.tensor([3.0, 4.0, 5.0]), quarter)
+        tensor([-4.,  3.,  5.])
 
     Source: Su et al. 2021, "RoFormer", section 3.4.2.
     """
-    # A pair read as one complex number is turned by one multiplication. There is no short
+    columns = 2 * rotations.shape[-1]
+    if columns < x.shape[-1]:
+        return torch.cat((rotate(x[..., :columns], rotations), x[..., columns:]), dim=-1)
+    # A pair read as one complex number is rotated by one multiplication. There is no short
     # complex dtype that every device multiplies, so shorter floats take the way by float32.
     wide = x if x.dtype == torch.float64 else x.float()
     pairs = torch.view_as_complex(wide.reshape(*x.shape[:-1], x.shape[-1] // 2, 2))
-    turns = turns.to(pairs.dtype)
-    return torch.view_as_real(pairs * turns).flatten(-2).to(x.dtype)  # (..., head_dim)
+    rotations = rotations.to(pairs.dtype)
+    return torch.view_as_real(pairs * rotations).flatten(-2).to(x.dtype)  # (..., head_dim)
 
 
 def alibi_slopes(n_heads: int) -> Tensor:
-    """How fast each head forgets: the slope of its penalty on distance.
+    """ALiBi's slopes: how fast the penalty of each head grows with distance.
 
     For a power of two they are the geometric sequence that starts at ``2 ** (-8 / n_heads)`` and
     has that same ratio. For other numbers of heads: the slopes of the power of two below, then
@@ -107,7 +111,7 @@ def alibi_slopes(n_heads: int) -> Tensor:
 
 
 def alibi_bias(distance: Tensor, n_heads: int) -> Tensor:
-    """What ALiBi adds to each score: minus slope times distance.
+    """ALiBi's attention bias: minus slope times distance.
 
     Args:
         distance: ``(batch, queries, keys)``, position of the query minus position of the key.

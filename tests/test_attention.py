@@ -9,9 +9,9 @@ import torch
 from torch import nn
 
 from simplellm.attention import (
+    AttentionContext,
     CausalSelfAttention,
     KeyValueCache,
-    Reach,
     reset_linear,
     visible_keys,
 )
@@ -62,16 +62,16 @@ def test_the_weights_shown_are_the_weights_used() -> None:
     x = torch.randn(2, 5, 8, dtype=torch.float64)
     bias = torch.randn(1, 2, 5, 5, dtype=torch.float64)
     triangle = torch.ones(5, 5, dtype=torch.bool).tril()
-    for reach in (
+    for context in (
         None,
-        Reach(visible=triangle[None, None]),
-        Reach(triangle[None, None], bias.masked_fill(~triangle, -math.inf)),
+        AttentionContext(visible=triangle[None, None]),
+        AttentionContext(triangle[None, None], bias.masked_fill(~triangle, -math.inf)),
     ):
-        weights = module.weights(x, reach)
+        weights = module.weights(x, context)
         assert torch.allclose(weights.sum(-1), torch.ones(2, 2, 5, dtype=torch.float64))
         value = module.value(x).view(2, 5, 2, 4).transpose(1, 2)
         mixed = (weights @ value).transpose(1, 2).flatten(2)
-        assert torch.allclose(module(x, reach), module.output(mixed), atol=1e-12)
+        assert torch.allclose(module(x, context), module.output(mixed), atol=1e-12)
 
 
 def test_the_cache_holds_every_key_in_order() -> None:
@@ -80,13 +80,13 @@ def test_the_cache_holds_every_key_in_order() -> None:
     whole, parts = KeyValueCache(1), KeyValueCache(1)
     module(x, cache=whole)
     for piece in x.split([2, 1, 2], dim=1):
-        module(piece, Reach(), cache=parts)
+        module(piece, AttentionContext(), cache=parts)
     key, value = parts.keys[0], parts.values[0]
     assert key is not None and value is not None and whole.keys[0] is not None
     assert torch.allclose(key, whole.keys[0]) and torch.allclose(value, whole.values[0])
 
 
-def test_without_padding_texts_or_tokens_before_the_plain_triangle_is_left_to_the_kernel() -> None:
+def test_without_padding_texts_or_tokens_before_the_causal_mask_is_left_to_the_kernel() -> None:
     here = torch.device("cpu")
     assert visible_keys(3, None, device=here) is None
     behind = visible_keys(2, None, before=1, device=here)

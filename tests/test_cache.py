@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from simplellm.attention import CausalSelfAttention, KeyValueCache, Reach
+from simplellm.attention import AttentionContext, CausalSelfAttention, KeyValueCache
 from simplellm.vocabulary import PAD
 from tests.small_models import every_scheme, filled, model, prompt, same
 
@@ -91,7 +91,7 @@ def test_left_padding_is_said_once_and_each_row_goes_on_as_if_alone(
     module, ids, lengths = model(position), prompt(3, 8), [5, 3, 1]
     mask = torch.arange(5) >= 5 - torch.tensor(lengths).unsqueeze(1)
     ids[:, :5] = ids[:, :5].masked_fill(~mask, PAD)
-    cache, parts, read = KeyValueCache(2), [], 0
+    cache, parts, read = KeyValueCache(module.config.n_layers), [], 0
     for piece in ids.split(sizes, dim=1):
         read += piece.shape[1]
         told = mask[:, :read] if read <= 5 else None
@@ -152,7 +152,7 @@ def test_rows_that_part_late_or_join_late_go_on_as_if_alone(batch: int) -> None:
 
 @every_scheme
 def test_a_piece_without_tokens_changes_nothing(position: str) -> None:
-    module, ids = model(position, n_layers=1), prompt(3, 3)
+    module, ids = model(position), prompt(3, 3)
     cache = filled(module, ids[:, :0], positions=torch.arange(0))
     assert len(cache) == 0 and same(module(ids, cache=cache), module(ids))
 
@@ -245,11 +245,13 @@ def attention() -> CausalSelfAttention:
     return CausalSelfAttention(8, 2).double().eval()
 
 
-@pytest.mark.parametrize("reach", [None, Reach()])
-def test_attention_alone_reads_in_pieces_what_it_reads_whole(reach: Reach | None) -> None:
+@pytest.mark.parametrize("context", [None, AttentionContext()])
+def test_attention_alone_reads_in_pieces_what_it_reads_whole(
+    context: AttentionContext | None,
+) -> None:
     # A piece as long as a head is wide, and as many tokens in all as the vectors are.
     module, x, cache = attention(), torch.randn(2, 8, 8).double(), KeyValueCache(1)
-    parts = [module(piece, reach, cache=cache) for piece in x.split([1, 4, 3], dim=1)]
+    parts = [module(piece, context, cache=cache) for piece in x.split([1, 4, 3], dim=1)]
     assert same(torch.cat(parts, dim=1), module(x)) and len(cache) == 8
 
 

@@ -186,7 +186,7 @@ def test_the_tables_of_a_models_entries_are_the_interface() -> None:
         "learned": [["input_embedding.pos_embedding.embedding.weight", "(128, 64)", "parameter"]],
         "t5": [["position_bias.embedding.weight", "(32, 4)", "parameter"]],
         "untied": [["output.weight", "(259, 64)", "parameter"]],
-        **{how: [] for how in ("rope", "alibi", "none")},
+        **{how: [] for how in ("rope", "alibi", "partly rotary", "none")},
     }
 
 

@@ -1,4 +1,4 @@
-"""SimpleLLM: six schemes, one parameter for a tied table, and generation that may be cached."""
+"""SimpleLLM: every scheme, one parameter for a tied table, and generation that may be cached."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from simplellm import InputEmbedding, SimpleLLM, SimpleLLMConfig
-from simplellm.attention import KeyValueCache, Reach
+from simplellm.attention import AttentionContext, KeyValueCache
 from simplellm.model import POSITIONS, next_token_loss
 from simplellm.vocabulary import EOS, PAD
 
@@ -30,7 +30,7 @@ def model(position: str = "sinusoidal", **changes: Any) -> SimpleLLM:
     settings = {
         "vocab_size": 40,
         "d_model": 32,
-        "n_layers": 2,
+        "n_layers": 4 if position == "nope_every_4" else 2,
         "n_heads": 4,
         "max_seq_len": 16,
         "position": position,
@@ -62,7 +62,7 @@ def test_no_logit_depends_on_a_later_id(position: str, padding_idx: int | None) 
     assert torch.allclose(before[0, :6], after[0, :6], atol=1e-5)
 
 
-@pytest.mark.parametrize("position", [p for p in POSITIONS if p != "none"])
+@pytest.mark.parametrize("position", [p for p in POSITIONS if p not in ("none", "nope_every_4")])
 def test_every_scheme_but_none_tells_the_order_of_what_came_before(position: str) -> None:
     ids = prompt(1, 6)
     swapped = ids[:, [2, 1, 0, 3, 4, 5]]
@@ -98,9 +98,10 @@ def test_positions_by_row_are_positions_of_each_row(position: str) -> None:
 
 @every_scheme
 def test_the_weights_shown_agree_with_what_a_token_may_see(position: str) -> None:
-    weights = model(position).attention_weights(prompt(3, 7))
-    assert weights.shape == (2, 3, 4, 7, 7)
-    assert torch.allclose(weights.sum(-1), torch.ones(2, 3, 4, 7))
+    module = model(position)
+    weights, n_layers = module.attention_weights(prompt(3, 7)), module.config.n_layers
+    assert weights.shape == (n_layers, 3, 4, 7, 7)
+    assert torch.allclose(weights.sum(-1), torch.ones(n_layers, 3, 4, 7))
     assert not weights.triu(1).any()
 
 
@@ -112,8 +113,9 @@ def test_the_weights_are_those_of_what_each_block_reads(position: str) -> None:
         block.register_forward_pre_hook(lambda _m, given: read.append(given[0]))
     module(ids, positions=places)
     module.attention_weights(ids, positions=places)
-    assert len(read) == 4 and not torch.allclose(read[0], read[1], atol=1e-3)
-    assert all(torch.allclose(read[i], read[i + 2], atol=1e-5) for i in range(2))
+    n_layers = module.config.n_layers
+    assert len(read) == 2 * n_layers and not torch.allclose(read[0], read[1], atol=1e-3)
+    assert all(torch.allclose(read[i], read[i + n_layers], atol=1e-5) for i in range(n_layers))
 
 
 @pytest.mark.parametrize(
@@ -146,18 +148,18 @@ def test_all_is_computed_on_the_device_of_the_model_and_in_its_dtype(position: s
     tensors = [*module.parameters(), *module.buffers()]
     assert {(tensor.device.type, tensor.dtype) for tensor in tensors} == {("meta", torch.float64)}
     ids, mask = prompt(3, 4).to("meta"), torch.ones(3, 7, device="meta").bool()
-    cache = KeyValueCache(2)
+    cache = KeyValueCache(config.n_layers)
     for more in ({}, {"cache": cache}, {"attention_mask": mask[:, :4]}, {"segment_ids": ids}):
         assert module(ids, **more).device.type == "meta"
     # On with padding, then without, then with places that are given.
     assert module(ids[:, :3], cache=cache, attention_mask=mask).device.type == "meta"
     assert module(ids, cache=cache).device.type == "meta"
     assert module(ids, cache=cache, positions=ids).device.type == "meta" and len(cache) == 15
-    places = KeyValueCache(2)
+    places = KeyValueCache(config.n_layers)
     module(ids, cache=places, positions=ids)
     assert module(ids, cache=places).device.type == "meta"
     cache.select(ids[:2, 0])
-    assert [key.shape[0] for key in cache.keys if key is not None] == [2, 2]
+    assert [key.shape[0] for key in cache.keys if key is not None] == [2] * config.n_layers
     assert module.attention_weights(ids).device.type == "meta"
 
 
@@ -167,7 +169,7 @@ def test_each_half_of_a_block_adds_to_what_it_reads_normalised() -> None:
     wide = block.widen(block.mlp_norm(want))
     want = want + block.narrow(wide * (1 + torch.erf(wide / math.sqrt(2))) / 2)
     for cache in (None, KeyValueCache(1)):
-        assert torch.allclose(block(x, Reach(), cache), want, atol=1e-12)
+        assert torch.allclose(block(x, AttentionContext(), cache), want, atol=1e-12)
 
 
 @every_scheme
@@ -227,7 +229,7 @@ def test_cached_logits_are_the_logits(position: str) -> None:
     module, ids = model(position), prompt(2, 14)
     whole = module(ids)
     for sizes in ([1] * 14, [5, 1, 8], [14], [9, 5]):
-        cache = KeyValueCache(2)
+        cache = KeyValueCache(module.config.n_layers)
         parts = [module(piece, cache=cache) for piece in ids.split(sizes, dim=1)]
         assert (torch.cat(parts, dim=1) - whole).abs().max() < 1e-5
         assert len(cache) == 14
@@ -529,8 +531,9 @@ def test_hooks_on_an_untied_head_are_called() -> None:
 
 
 def test_alibi_gives_no_bonus_to_what_stands_ahead() -> None:
-    reach = model("alibi")._reach(*[torch.tensor([[9, 0, 5]])] * 2, None, torch.float32)
-    assert reach.bias is not None and (reach.bias <= 0).all()
+    distance = torch.tensor([[[0, 9, 4], [-9, 0, -5], [-4, 5, 0]]])
+    bias = model("alibi").scheme.bias(distance, None)
+    assert bias is not None and (bias <= 0).all()
 
 
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
@@ -558,7 +561,11 @@ CONFIG = SimpleLLMConfig(40, d_model=32, n_layers=2, n_heads=4, max_seq_len=16)
     ("changes", "error", "message"),
     [
         ({"position": "rotary"}, ValueError, "position must be one of none, .*, got 'rotary'"),
-        ({"position": "t6"}, ValueError, "one of none, sinusoidal, learned, rope, alibi, t5, got"),
+        (
+            {"position": "t6"},
+            ValueError,
+            "one of none, sinusoidal, learned, rope, alibi, t5, nope_every_4, got",
+        ),
         ({"n_heads": 5}, ValueError, r"divide d_model = 32, got 5: .* width d_model / n_heads\.$"),
         ({"n_heads": 0}, ValueError, "^n_heads must be at least 1, got 0"),
         ({"max_seq_len": 0}, ValueError, "^max_seq_len must be at least 1, got 0"),
@@ -580,7 +587,7 @@ CONFIG = SimpleLLMConfig(40, d_model=32, n_layers=2, n_heads=4, max_seq_len=16)
         (
             {"position_rms": 0.1, "position": "rope"},
             ValueError,
-            "position_rms must be None with position = 'rope', got 0.1",
+            "position_rms must be left at None with position = 'rope', got 0.1",
         ),
         ({"position_rms": 0.0}, ValueError, "position_rms must be positive and finite, got 0.0"),
     ],

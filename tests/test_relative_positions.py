@@ -17,8 +17,8 @@ from simplellm.relative_positions import (
     RelativePositionBias,
     alibi_bias,
     alibi_slopes,
-    rotary_turns,
     rotate,
+    rotations_at,
 )
 
 quick = settings(max_examples=40, deadline=None, database=None)
@@ -32,7 +32,7 @@ quick = settings(max_examples=40, deadline=None, database=None)
 def test_each_pair_is_turned_by_its_frequency_times_the_position(position: int, half: int) -> None:
     head_dim = 2 * half
     x = torch.randn(head_dim, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    turned = rotate(x, rotary_turns(torch.tensor(position), head_dim))
+    turned = rotate(x, rotations_at(torch.tensor(position), head_dim))
     for i in range(half):
         angle = position * 10_000 ** (-2 * i / head_dim)
         a, b = x[2 * i].item(), x[2 * i + 1].item()
@@ -52,7 +52,7 @@ def test_the_score_of_two_turned_vectors_depends_on_their_distance_only(
     query, key = torch.randn(2, 16, dtype=torch.float64, generator=generator)
 
     def score(a: int, b: int) -> float:
-        turns = rotary_turns(torch.tensor([a, b]), 16)
+        turns = rotations_at(torch.tensor([a, b]), 16)
         return float(rotate(query, turns[0]) @ rotate(key, turns[1]))
 
     assert score(p, q) == pytest.approx(score(p + shift, q + shift), abs=1e-9)
@@ -60,13 +60,13 @@ def test_the_score_of_two_turned_vectors_depends_on_their_distance_only(
 
 def test_position_zero_is_not_turned() -> None:
     x = torch.randn(2, 4, 3, 8)
-    assert torch.equal(rotate(x, rotary_turns(torch.zeros(3, dtype=torch.int64), 8)), x)
+    assert torch.equal(rotate(x, rotations_at(torch.zeros(3, dtype=torch.int64), 8)), x)
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float32, torch.float64])
 def test_rotation_keeps_the_dtype_and_rounds_once(dtype: torch.dtype) -> None:
     x = torch.randn(3, 8, generator=torch.Generator().manual_seed(2)).to(dtype)
-    turns = rotary_turns(torch.tensor([0, 700, 1999]), 8)
+    turns = rotations_at(torch.tensor([0, 700, 1999]), 8)
     exact = rotate(x.double(), turns)
     turned = rotate(x, turns)
     assert turned.dtype == dtype
@@ -80,7 +80,7 @@ def test_rotation_keeps_the_dtype_and_rounds_once(dtype: torch.dtype) -> None:
 )
 def test_a_head_that_has_no_pairs_is_refused_by_name(head_dim: int, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        rotary_turns(torch.tensor([0]), head_dim)
+        rotations_at(torch.tensor([0]), head_dim)
 
 
 # -- ALiBi -----------------------------------------------------------------------------------------
@@ -212,7 +212,7 @@ def test_no_scheme_asks_a_device_without_float64_for_it(dtype: torch.dtype) -> N
 
     with mode, WithoutDouble():
         places = there(2, 1, 5, dtype=torch.int64)
-        turns = rotary_turns(places, head_dim=4)
+        turns = rotations_at(places, head_dim=4)
         turned = rotate(there(2, 3, 5, 4, dtype=dtype), turns)
         assert (turned.device.type, turned.dtype) == ("mps", dtype)
         assert turns.dtype == torch.complex64

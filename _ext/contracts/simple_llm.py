@@ -42,6 +42,7 @@ CONTRACT = Contract(
             "rope": "position='rope'",
             "alibi": "position='alibi'",
             "t5": "position='t5'",
+            "partly rotary": "position='rope', rotary_share=0.25",
             "none": "position='none'",
             "untied": "tie_weights=False",
         }.items()
@@ -75,7 +76,12 @@ CONTRACT = Contract(
         refuse("SimpleLLMConfig(10, 8, 1, 3, 16)", V, "n_heads", "d_model = 8", "got 3"),
         refuse(
             "SimpleLLMConfig(10, 8, 1, 2, 16, position='rotary')",
-            *(V, "position", "'rotary'", "none, sinusoidal, learned, rope, alibi, t5"),
+            *(
+                V,
+                "position",
+                "'rotary'",
+                "none, sinusoidal, learned, rope, alibi, t5, nope_every_4",
+            ),
         ),
         refuse(
             "SimpleLLMConfig(10, 6, 1, 2, 16, position='rope')",
@@ -84,6 +90,18 @@ CONTRACT = Contract(
         refuse(
             "SimpleLLMConfig(10, 8, 1, 2, 16, position='rope', position_rms=0.1)",
             *(V, "position_rms", "None", "'rope'", "0.1"),
+        ),
+        refuse(
+            "SimpleLLMConfig(10, 8, 3, 2, 16, position='nope_every_4')",
+            *(V, "n_layers", "at least 4", "got 3", "no block would be without positions"),
+        ),
+        refuse(
+            "SimpleLLMConfig(10, 16, 1, 2, 16, position='rope', rotary_share=0.3)",
+            *(V, "rotary_share", "even number of the 8 columns", "0.3", "0.25, 0.5, 0.75, 1"),
+        ),
+        refuse(
+            "SimpleLLMConfig(10, 8, 1, 2, 16, position='t5', rotary_share=0.5)",
+            *(V, "rotary_share", "left at 1", "'t5'", "0.5"),
         ),
         refuse(
             "SimpleLLMConfig(10, 8, 1, 2, 16, position='t5', base=500.0)",

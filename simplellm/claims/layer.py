@@ -6,7 +6,7 @@ import itertools
 
 import torch
 
-from ..attention import CausalSelfAttention, Reach
+from ..attention import AttentionContext, CausalSelfAttention
 from ..input_embedding import InputEmbedding
 from ..model import SimpleLLM, SimpleLLMConfig, next_token_loss
 from ..positional_encoding import PositionalEncoding
@@ -21,7 +21,7 @@ _MODEL = "10_into_the_model"
 def _order_seen() -> Measured:
     """How much a shuffle of the other words changes what the last word gets, relatively."""
     d, n = 64, 8
-    everyone = Reach(visible=torch.ones(1, 1, n, n, dtype=torch.bool))
+    everyone = AttentionContext(visible=torch.ones(1, 1, n, n, dtype=torch.bool))
     torch.manual_seed(0)
     x = torch.randn(1, n, d)
     shuffled = x[:, [*torch.randperm(n - 1).tolist(), n - 1]]

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..relative_positions import RelativePositionBias, alibi_slopes, rotary_turns, rotate
+from ..relative_positions import RelativePositionBias, alibi_slopes, rotate, rotations_at
 from .kinds import Array, Exercise, Function
 
 HEADS = 8
@@ -37,7 +37,7 @@ def queries() -> list[tuple[Any, ...]]:
 
 def turned(query: Tensor, by: int) -> Tensor:
     """The query turned as RoPE turns one at this position."""
-    return rotate(query, rotary_turns(torch.tensor(by), query.shape[-1]))
+    return rotate(query, rotations_at(torch.tensor(by), query.shape[-1]))
 
 
 EXERCISES: tuple[Exercise, ...] = (
