@@ -314,9 +314,9 @@ class SimpleLLM(nn.Module):
         """
         rotations = self.scheme.rotations(query_positions)  # (batch or 1, 1, queries, pairs)
         if rotations is not None:
-            rotations = rotations.to(
-                torch.complex128 if dtype == torch.float64 else torch.complex64
-            )
+            # Once for all blocks: each would convert them itself.
+            pairs = torch.complex128 if dtype == torch.float64 else torch.complex64
+            rotations = rotations.to(pairs)
         distance = query_positions.unsqueeze(2) - key_positions.unsqueeze(1)
         bias = self.scheme.bias(distance, self.position_bias)  # (batch or 1, heads, queries, keys)
         if bias is not None:

@@ -22,7 +22,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 from simplellm.claims import CLAIMS, ClaimsTable, judge
 from simplellm.claims import table as claims_table
 from simplellm.heatmap import EncodingExplorer, Interactive, interactive
-from tools import build_book, refresh, restamp, run_tests, setup_env
+from tools import build_book, mutants, refresh, restamp, run_tests, setup_env
 from tools.chapters.address import Address
 from tools.machine import browser, common, jupyter
 
@@ -710,3 +710,18 @@ def test_browser_that_was_chosen_is_the_only_one_asked_for(debian: Path, monkeyp
     monkeypatch.setenv("CHROMIUM", str(debian / "nobody"))
     assert run_tests.have_browser() == 1
     assert asked_of(debian) == []
+
+
+# ---- mutants -------------------------------------------------------------------------------------
+
+
+def test_every_module_that_is_mutated_has_tests_that_answer_for_it() -> None:
+    for module in mutants.modules():
+        assert mutants.tests_of(mutants.topic_of(module)), module
+
+
+@pytest.mark.parametrize("mutant", mutants.equivalents(), ids=lambda mutant: mutant["becomes"])
+def test_a_mutant_that_means_nothing_is_of_lines_that_are_there(mutant: dict[str, str]) -> None:
+    module = ROOT / "simplellm" / f"{mutant['module']}.py"
+    lines = [line.strip() for line in module.read_text(encoding="utf-8").splitlines()]
+    assert {line.strip() for line in mutant["was"].strip().splitlines()} <= set(lines)

@@ -54,8 +54,9 @@ TOPICS: dict[str, tuple[list[str], list[str]]] = {
         "checks contracts input_* learned_* positional_* sinusoids token_*".split(),
     ),
     "decoder": (
-        "attention cache checkpoints config files generation loss model *positions".split(),
-        "attention cache checkpoints generation loss model positions_* relative_* segments".split(),
+        "attention cache checkpoints config files generation loss model".split()
+        + "*positions schemes/*".split(),
+        "attention cache checkpoints generation loss model *positions* schemes segments".split(),
     ),
     "text": (["byte_pairs", "corpus", "vocabulary"], ["corpus", "vocabulary"]),
     "runs": (
