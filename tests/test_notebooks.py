@@ -7,6 +7,7 @@ nbval does not see. The rules are in tools/chapters/notebook_rules.py and prose_
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -255,8 +256,8 @@ def test_rule_accepts(name: str) -> None:
 
 
 def test_no_rule_goes_untried() -> None:
-    # `folded` is tried in test_solutions.py.
-    tried_below = {"described", "installs", "heatmaps_current", "folded"}
+    # `folded` and `numbered` are tried in test_solutions.py.
+    tried_below = {"described", "installs", "heatmaps_current", "folded", "numbered"}
     names = {rule.__name__ for rule in rules.RULES} - tried_below
     assert names == set(GOOD) == {name for name, _, _ in BROKEN}
 
@@ -270,6 +271,12 @@ def test_stored_widget_state_is_caught() -> None:
 def test_problems_name_the_cell_as_a_reader_counts() -> None:
     notebook = book(new_markdown_cell("# One"), code(), new_markdown_cell("It is 0.417."))
     assert rules.numbers_in_prose(notebook)[0].startswith("cell 3: 0.417 in “…It is 0.417.…”")
+
+
+@pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
+def test_exercises_have_the_number_of_their_chapter(path: Path) -> None:
+    numbers = re.findall(r"(?<=:enumerator: )\d+", path.read_text(encoding="utf-8"))
+    assert len(numbers) >= 4 and {int(number) for number in numbers} == {int(path.stem[:2])}
 
 
 # ---- descriptions, and the install cell ----------------------------------------------------------

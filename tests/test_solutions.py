@@ -14,7 +14,7 @@ from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from tools.chapters import notebook_rules, solutions
-from tools.chapters.solutions import fold, in_solution, worksheet
+from tools.chapters.solutions import fold, in_solution, number, worksheet
 
 ROOT = Path(__file__).parent.parent
 CHAPTERS = sorted((ROOT / "chapters").glob("*.ipynb"))
@@ -146,6 +146,25 @@ def test_a_cell_that_would_be_folded_with_a_solution_breaks_a_rule() -> None:
     fold(one)
     (said,) = notebook_rules.folded(one)
     assert said.startswith("cell 10: it is below a solution and would be folded with it")
+
+
+def asking(*numbers: str) -> NotebookNode:
+    """A notebook of exercises with these numbers, "" for none, and a cell between them."""
+    cells = []
+    for place, written in enumerate(numbers):
+        line = written and f":enumerator: {written}\n"
+        text = f"```{{exercise-start}} Recall\n:label: ex-{place}\n{line}```\n\nWhat is 4.1?"
+        cells += [new_markdown_cell(text, id=f"a{place}"), new_code_cell("4.1", id=f"b{place}")]
+    return notebook(*cells)
+
+
+@pytest.mark.parametrize("numbers", [("", ""), ("4.2", "4.1"), ("3.1", "3.2"), ("4.1", "")])
+def test_exercises_are_numbered_by_chapter_in_their_order(numbers: tuple[str, str]) -> None:
+    one = asking(*numbers)
+    assert notebook_rules.numbered(one) or numbers == ("3.1", "3.2")
+    number(one, 4)
+    assert one == asking("4.1", "4.2")
+    assert notebook_rules.numbered(one) == []
 
 
 def test_worksheet_asks_everything_and_answers_nothing() -> None:

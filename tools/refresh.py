@@ -2,9 +2,9 @@
 
     python -m tools.refresh [NOTEBOOK ...]        (without names: all of chapters/)
 
-Before it is executed, a notebook that imports simplellm gets today's install cell, and the cells of
-its solutions are marked as folded. Without names, the address of the repository is also written
-wherever else it is needed (tools/chapters/address.py).
+Before it is executed, a notebook that imports simplellm gets today's install cell, its exercises
+are numbered by chapter, and the cells of its solutions are marked as folded. Without names, the
+address of the repository is also written wherever else it is needed (tools/chapters/address.py).
 
 What is written depends on the notebook's cells and their results alone: no times, no versions of
 the day, no random ids. So a second run gives the same bytes, and a diff shows what really changed.
@@ -226,6 +226,8 @@ def refresh(path: Path, address: Address, anew: bool = False) -> tuple[str, bool
         notebook = read(path)
         install_cell.write(notebook, address)
         solutions.fold(notebook)
+        if chapter := re.match(r"\d+(?=_)", path.name):
+            solutions.number(notebook, int(chapter[0]))
         stamp = ROOT / "_build" / "refreshed" / f"{path.stem}.stamp"
         in_book = path.resolve().parent == ROOT / "chapters"
         known = in_book and not anew and read_stamp(stamp) == key_of(notebook, ROOT)

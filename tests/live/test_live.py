@@ -50,6 +50,14 @@ def test_boxes_and_exercises_are_set_as_on_the_site(notebook):
     assert sum(folded or 0 for _, folded in shown) == dropdowns > 0
 
 
+def test_exercises_have_the_numbers_that_they_have_on_the_site(notebook):
+    shown = [text.strip() for text, _ in notebook.page.evaluate(BOXES)]
+    said = "\n".join("".join(cell["source"]) for cell in notebook.committed)
+    numbers = re.findall(r"(?m)^:enumerator: (\S+)$", said)
+    titles = [re.match(r"Exercise (\d+\.\d+) ?\([A-Z]", text) for text in shown]
+    assert [title[1] for title in titles if title] == numbers and len(numbers) >= 4
+
+
 def test_solutions_are_closed_before_and_after_all_is_run_and_open_with_a_click(notebook):
     cells = nbformat.from_dict({"cells": notebook.committed, "metadata": {}})
     belongs = solutions.in_solution(cells)

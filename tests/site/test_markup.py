@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 
 import pytest
 
@@ -172,3 +173,16 @@ def test_error_check_sees_an_error_but_not_an_expected_one():
     expected = {**cell, "metadata": {"tags": ["raises-exception"]}}
     found = book_checks.unexpected_errors({"cells": [cell, expected]})
     assert found == ["cell 0: ValueError: too long"]
+
+
+def test_exercises_are_numbered_by_chapter(site):
+    shown = {
+        page.stem[:2]: re.findall(
+            r'"caption-number">Exercise (\d+)\.(\d+) ', page.read_text("utf-8")
+        )
+        for page in (site / "chapters").glob("[0-9]*.html")
+    }
+    assert len(shown) == 13
+    for chapter, numbers in shown.items():
+        wanted = [(str(int(chapter)), str(place + 1)) for place in range(len(numbers))]
+        assert numbers == wanted and len(numbers) >= 4

@@ -345,6 +345,19 @@ def folded(notebook: NotebookNode) -> list[str]:
     ]
 
 
+def numbered(notebook: NotebookNode) -> list[str]:
+    """Exercises are numbered by chapter and in order, 4.1, 4.2: JupyterLab and the site show it."""
+    today = copy.deepcopy(notebook)
+    source = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    chapter = re.search(r"(?m)^:enumerator: (\d+)\.", source)
+    solutions.number(today, int(chapter[1]) if chapter else 0)
+    return [
+        f"cell {number} does not have its exercise's number; run make refresh"
+        for number, (cell, other) in enumerate(zip(notebook.cells, today.cells, strict=True), 1)
+        if cell != other
+    ]
+
+
 # ---- true ----------------------------------------------------------------------------------------
 
 
@@ -424,6 +437,7 @@ RULES: list[Callable[[NotebookNode], list[str]]] = [
     described,
     installs,
     folded,
+    numbered,
     numbers_in_prose,
     heatmaps_current,
 ]

@@ -42,6 +42,8 @@ HIDDEN = ("source_hidden", "outputs_hidden")
 ANSWER = "# Your answer"
 # A double click opens it. MyST shows a comment nowhere, and Markdown an empty cell as a hint.
 WRITTEN_ANSWER = "**Your answer**\n\n<!-- Write here; for a test by code, add a cell below. -->"
+# The first lines of an exercise, and its number after them, where it has one.
+HEAD = re.compile(r"(\{exercise-start\}[^\n]*\n:label: \S+\n)(?::enumerator: \S+\n)?")
 WRITTEN = re.compile(r"\{exercise-start\}\s*(?:Recall|Prove|Explore)\b")
 # Sentences of a chapter about its solutions, and those of a worksheet in their place.
 SENTENCES = (
@@ -84,6 +86,15 @@ def fold(notebook: NotebookNode) -> None:
         for mark, heading in ((ASK, EXERCISE), (START, SOLUTION)):
             if mark in cell.source and not cell.source.startswith(heading):
                 cell.source = f"{heading}\n\n{cell.source}"
+
+
+def number(notebook: NotebookNode, chapter: int) -> None:
+    """Number a chapter's exercises by their order, 4.1, 4.2 and so on, in place."""
+    asked = [
+        cell for cell in notebook.cells if cell.cell_type == "markdown" and HEAD.search(cell.source)
+    ]
+    for place, cell in enumerate(asked, 1):
+        cell.source = HEAD.sub(rf"\1:enumerator: {chapter}.{place}\n", cell.source, count=1)
 
 
 HEADING = re.compile(r"^#{1,4} ", re.MULTILINE)
