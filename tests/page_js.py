@@ -2,6 +2,17 @@
 
 from pathlib import Path
 
+# Comes near every heatmap, which is when it is mounted, and goes back.
+MEETS_HEATMAPS = """async () => {
+    const { scrollX, scrollY } = window;
+    const frame = () => new Promise(done => requestAnimationFrame(done));
+    for (const root of document.querySelectorAll('.simplellm-heatmap[data-state]')) {
+        root.scrollIntoView({ behavior: 'instant' });
+        for (let i = 0; i < 20 && !root.hasAttribute('data-live'); i++) await frame();
+    }
+    scrollTo({ left: scrollX, top: scrollY, behavior: 'instant' });
+}"""
+
 # Resolves when the page stands: formulas typeset, fonts there, nothing on its way in.
 STANDS = """async () => {
     await document.fonts.ready;

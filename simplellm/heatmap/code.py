@@ -16,7 +16,8 @@ PARTS = (
 _NOT_JOINED = re.compile(
     r"^import .*\n"  # what it names stands above
     r"|^ *//.*\n|^ */\*\*[\s\S]*?\*/\n"  # whole lines of comment: a reader has them in the package
-    r"|^export (?=function|class|const)",
+    r"|^export (?=function|class|const)"
+    r"|^ +",  # a seventh of the script; no string of it goes over several lines
     re.MULTILINE,
 )
 

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 import pytest
 
 from simplellm.heatmap import Interactive, from_html
-from tests.page_js import DOES_NOT_FIT, HEATMAPS, STANDS
+from tests.page_js import DOES_NOT_FIT, HEATMAPS, MEETS_HEATMAPS, STANDS
 from tests.page_server import serving
 from tools.machine.browser import ENGINES
 from tools.machine.common import ROOT
@@ -208,6 +208,7 @@ def look(engine: Engine, book: Book, page: str, scheme: str = "http") -> Visit:
     """Open a page and note what there is to see. From the disk it looks as it does over http."""
     book.server.refused.clear()
     engine.goto(book.url(page, scheme))
+    engine.call(MEETS_HEATMAPS)
     engine.call(STANDS)
     heatmaps = engine.call(HEATMAPS)
     errors = engine.errors() + book.server.refused

@@ -14,7 +14,7 @@ from PIL import Image
 
 from simplellm.claims import CLAIMS
 from simplellm.sinusoids import sinusoidal_encoding
-from tests.page_js import STANDS
+from tests.page_js import MEETS_HEATMAPS, STANDS
 
 from .base import FIRST, Engine, until
 from .conftest import heatmaps_of
@@ -81,6 +81,7 @@ def open_page(engine: Engine, url: str) -> None:
     """Open a page, with the mouse where nothing is, and wait until it stands."""
     engine.mouse(0, 0)
     engine.goto(url)
+    engine.call(MEETS_HEATMAPS)
     engine.call(STANDS)
 
 

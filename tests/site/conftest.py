@@ -21,6 +21,7 @@ import pytest
 from bs4 import BeautifulSoup
 from playwright.sync_api import Browser, Page
 
+from tests.page_js import MEETS_HEATMAPS
 from tests.page_server import serving
 from tools.machine.browser import chromium
 from tools.machine.fonts import SETS, environment
@@ -260,6 +261,7 @@ FRAMES = """async () => {
 def _settle(page) -> None:
     page.wait_for_load_state("load")
     page.evaluate(FOLDS, True)
+    page.evaluate(MEETS_HEATMAPS)
     page.evaluate(
         """async () => {
             await document.fonts.ready;

@@ -621,6 +621,65 @@ def test_link_opens_the_fold_in_which_the_heatmap_stands(show):
     assert abs(live.call(TOP) - 64) <= 5
 
 
+# ---- mounted when it comes near
+
+
+def far_apart(html: str) -> str:
+    """The heatmap, and another one below some screens of words."""
+    words = "<p>words</p>" * 150
+    far = Heatmap(np.eye(2), title="Far down", name="far").html()
+    return GROWS + html + words + far + words
+
+
+def mounted(page) -> list[str]:
+    return page.evaluate(
+        "[...document.querySelectorAll('.simplellm-heatmap[data-live]')].map(r => r.id)"
+    )
+
+
+FAR = "document.getElementById('heatmap-far')"
+
+
+def test_a_heatmap_far_down_keeps_its_still_until_it_comes_near(show):
+    page = show("encoding", edit=far_apart).page
+    settled(Live(page))
+    assert mounted(page) == ["heatmap-explorer"]
+    assert page.evaluate(f"{FAR}.querySelector('img').checkVisibility()")
+    top = page.evaluate(f"{FAR}.getBoundingClientRect().top")
+    assert top > 3 * 900
+    page.evaluate(f"scrollTo(0, {top - 2.5 * 900})")  # a screen and a half below the window
+    settled(Live(page))
+    assert mounted(page) == ["heatmap-explorer"]
+    page.evaluate(f"scrollTo(0, {top - 1.5 * 900})")
+    page.wait_for_function(f"() => {FAR}.dataset.live === ''")
+
+
+def test_what_is_read_stays_where_it_is_when_a_heatmap_above_is_mounted(show):
+    page = show("encoding", edit=far_apart).page
+    # Past it in one jump, and then back until it is near, above the window.
+    bottom = page.evaluate(f"{FAR}.getBoundingClientRect().bottom")
+    page.evaluate(f"scrollTo(0, {bottom + 2500})")
+    settled(Live(page))
+    assert mounted(page) == ["heatmap-explorer"]
+    page.evaluate(f"scrollTo(0, {bottom + 500})")
+    last = "document.querySelector('main > p:last-child').getBoundingClientRect().top"
+    before = page.evaluate(last)
+    page.wait_for_function(f"() => {FAR}.dataset.live === ''")
+    settled(Live(page))
+    assert page.evaluate(last) == pytest.approx(before, abs=2)
+
+
+@pytest.mark.parametrize("when", ["at first", "later"])
+def test_a_link_to_a_heatmap_far_down_mounts_it_and_lands_there(show, when):
+    link = "#heatmap-far?row=1&column=1"
+    page = show("encoding", edit=far_apart, address=link if when == "at first" else "").page
+    if when == "later":
+        page.evaluate(f"() => {{ location.hash = '{link}'; }}")
+    page.wait_for_function(f"() => {FAR}.heatmap?.state().row === 1")
+    settled(Live(page))
+    assert abs(page.evaluate(f"{FAR}.getBoundingClientRect().top") - 64) <= 5
+
+
 # ---- mouse, touch, keyboard
 
 

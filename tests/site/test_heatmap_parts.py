@@ -93,12 +93,17 @@ def test_joined_script_is_readable_and_light():
     assert not [line for line in lines if re.match(r"(import|export) ", line)]
     left = [line for line in lines[1:] if re.match(r" *(//|/\*)", line)]
     assert left == [], "whole lines of comment stay in the package"
-    # nothing else is taken out: each line of code stands as it is written, in its order
+    # else only indentation is taken out: each line of code stands as it is written, in its order
     written = "\n".join(map(code.part, code.PARTS[:-1])).replace("export ", "").split("\n")
-    rest = iter(written)
+    rest = iter([line.lstrip(" ") for line in written])
     body = [line for line in lines[2:-3] if line]
     assert all(line in rest for line in body)
     assert len(body) > 1000
+
+
+@pytest.mark.parametrize("name", code.PARTS)
+def test_no_string_goes_over_lines_whose_indentation_is_left_out(name):
+    assert [line for line in code.part(name).splitlines() if line.count("`") % 2] == []
 
 
 @pytest.mark.parametrize("name", code.PARTS)

@@ -298,10 +298,31 @@ export function mount(root) {
   }
 }
 
+const WAITING = ".simplellm-heatmap[data-state]:not([data-live])";
+
+/** Mount every heatmap of a page: what is far down while the page loads, when it comes near. */
 export function mountAll() {
   // Notebook 7 takes the arrow keys before the slider of a live lab sees them.
   document.addEventListener("focusin", ({ target }) => {
     if (target.matches?.(".noUi-handle")) target.dataset.lmSuppressShortcuts = "true";
   });
-  document.querySelectorAll(".simplellm-heatmap[data-state]:not([data-live])").forEach(mount);
+  const coming = new IntersectionObserver((entries) => {
+    for (const { target, isIntersecting } of entries) {
+      if (!isIntersecting || !target.matches(WAITING)) continue;
+      const { bottom, height } = target.getBoundingClientRect();
+      mount(target);
+      // After a jump past it, it may grow above what is read: not every browser scrolls along.
+      if (bottom < 0 && !CSS.supports("overflow-anchor", "auto")) scrollBy(0, target.offsetHeight - height);
+    }
+  }, { rootMargin: "100%" });
+  const far = (root) => root.getBoundingClientRect().top > 2 * innerHeight;
+  const roots = [...document.querySelectorAll(WAITING)];
+  const later = new Set(document.readyState === "complete" ? [] : roots.filter(far));
+  for (const root of roots) later.has(root) ? coming.observe(root) : mount(root);
+  const asked = () => {
+    const root = document.getElementById(location.hash.slice(1).split("?")[0]);
+    if (root?.matches(WAITING)) mount(root);
+  };
+  asked();
+  addEventListener("hashchange", asked);
 }
