@@ -7,8 +7,10 @@ MEETS_HEATMAPS = """async () => {
     const { scrollX, scrollY } = window;
     const frame = () => new Promise(done => requestAnimationFrame(done));
     for (const root of document.querySelectorAll('.simplellm-heatmap[data-state]')) {
-        root.scrollIntoView({ behavior: 'instant' });
-        for (let i = 0; i < 20 && !root.hasAttribute('data-live'); i++) await frame();
+        for (let i = 0; i < 40 && !root.hasAttribute('data-live'); i++) {
+            root.scrollIntoView({ behavior: 'instant' });  // again: the page may scroll as well
+            await frame();
+        }
     }
     scrollTo({ left: scrollX, top: scrollY, behavior: 'instant' });
 }"""
