@@ -7,8 +7,8 @@ imported where it is used, because it needs matplotlib as well.
 from .input_embedding import InputEmbedding
 from .learned_positional_embedding import LearnedPositionalEmbedding
 from .model import SimpleLLM, SimpleLLMConfig
+from .padding import positions_from_mask
 from .positional_encoding import PositionalEncoding
-from .positions import positions_from_mask
 from .sinusoids import (
     frequencies,
     offset_kernel,

@@ -14,7 +14,7 @@ from .checks import (
     check_vectors,
     shown,
 )
-from .tables import check_width, is_observed, look_up, size_if_changed, size_of
+from .row_lookup import check_width, is_observed, look_up, size_if_changed, size_of
 
 
 class LearnedPositionalEmbedding(nn.Module):

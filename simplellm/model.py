@@ -285,12 +285,13 @@ class SimpleLLM(nn.Module):
             query_positions = torch.arange(start, start + seq_len, device=ids.device).unsqueeze(0)
         else:
             check_positions(positions, x)
-            query_positions = torch.atleast_2d(positions.long())  # (batch or 1, seq_len)
+            rows = positions if positions.dim() == 2 else positions.unsqueeze(0)
+            query_positions = rows.long()  # (batch or 1, seq_len)
         cached_positions = cached.cached_positions(ids.device)  # (batch or 1, cached)
         # One row of positions stands for all; a batch may also be empty.
-        rows = len(query_positions) if len(cached_positions) == 1 else len(cached_positions)
-        query_positions = query_positions.expand(rows, -1)
-        key_positions = torch.cat((cached_positions.expand(rows, -1), query_positions), dim=1)
+        n_rows = len(query_positions) if len(cached_positions) == 1 else len(cached_positions)
+        query_positions = query_positions.expand(n_rows, -1)
+        key_positions = torch.cat((cached_positions.expand(n_rows, -1), query_positions), dim=1)
         if cache is not None:
             counted = positions is None and cache.positions is None
             cache.positions, cache.mask = None if counted else key_positions, mask

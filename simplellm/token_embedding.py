@@ -15,7 +15,14 @@ from .checks import (
     check_int,
     check_positive_int,
 )
-from .tables import check_width, is_observed, look_up, size_if_changed, size_of, zero_padding_row
+from .row_lookup import (
+    check_width,
+    is_observed,
+    look_up,
+    size_if_changed,
+    size_of,
+    zero_padding_row,
+)
 
 
 def _zero_padding_row(module: TokenEmbedding, _: object) -> None:

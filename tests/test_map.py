@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from _ext import book_map
+from _ext import draw_map
 from simplellm import claims
 from tools import measure_chapters
-from tools.chapters import chapter_map
+from tools.chapters import chapter_map, prerequisites
 from tools.chapters.chapter_map import Chapter
 
 ROOT = Path(__file__).parent.parent
@@ -59,8 +59,8 @@ def test_core_path_is_marked() -> None:
 def test_line_in_a_chapter_is_the_one_of_the_map(
     chapter: Chapter, notebooks: dict[str, NotebookNode]
 ) -> None:
-    found = chapter_map.LINE.findall(prose(notebooks[chapter.file]))
-    assert found == [chapter_map.line(chapter, CHAPTERS)], AGAIN
+    found = prerequisites.LINE.findall(prose(notebooks[chapter.file]))
+    assert found == [prerequisites.line(chapter, CHAPTERS)], AGAIN
 
 
 @each_chapter
@@ -81,8 +81,8 @@ def test_chapter_words_its_ideas_as_the_map_does(
 def test_table_on_the_first_page_is_the_one_of_the_map(
     notebooks: dict[str, NotebookNode],
 ) -> None:
-    found = chapter_map.TABLE.findall(prose(notebooks["00_start_here"]))
-    assert found == [chapter_map.table(CHAPTERS)], AGAIN
+    found = prerequisites.TABLE.findall(prose(notebooks["00_start_here"]))
+    assert found == [prerequisites.table(CHAPTERS)], AGAIN
 
 
 # ---- reading a map -------------------------------------------------------------------------------
@@ -155,7 +155,7 @@ def chapter(number: int, **facts: Any) -> Chapter:
 def test_line_links_what_is_needed_and_says_the_rest_in_words() -> None:
     book = [chapter(1), chapter(2), chapter(3)]
     last = chapter(4, needs=(1, 2), helps=(3,), also="patience", read=20, run=12)
-    assert chapter_map.line(last, [*book, last]) == (
+    assert prerequisites.line(last, [*book, last]) == (
         "**You need this first:** [T1](01_c.ipynb) and [T2](02_c.ipynb); patience; [T3](03_c.ipynb)"
         " helps. **Time:** about 20 minutes to read and 15 seconds to run."
     )
@@ -163,14 +163,14 @@ def test_line_links_what_is_needed_and_says_the_rest_in_words() -> None:
 
 @given(st.integers(0, 3600))
 def test_line_is_found_again_whatever_it_says(run: int) -> None:
-    text = chapter_map.line(chapter(1, also="nothing. Really", run=run), [])
+    text = prerequisites.line(chapter(1, also="nothing. Really", run=run), [])
     page = f"Before.\n\n{text} The rest. It takes no time to run.\n\nAfter."
-    assert chapter_map.LINE.findall(page) == [text]
+    assert prerequisites.LINE.findall(page) == [text]
 
 
 @given(st.integers(0, 3600))
 def test_time_to_run_is_rounded_to_what_another_machine_may_need(run: int) -> None:
-    text = chapter_map.run_text(run)
+    text = prerequisites.run_text(run)
     number, unit = text.replace("a minute", "1 minutes").split()
     said = int(number) * {"seconds": 1, "minutes": 60}[unit]
     assert abs(said - run) <= (5 if unit == "seconds" else 30)
@@ -288,8 +288,8 @@ def test_measuring_writes_map_line_and_table_and_then_rests(tmp_path: Path) -> N
     (entry,) = chapter_map.load(tmp_path)
     text = nbformat.read(tmp_path / chapter_map.FIRST_PAGE, as_version=4).cells[0].source
     assert (entry.read, entry.run) == (1, 3)  # two dozen words; not run, so not touched
-    assert chapter_map.line(entry, [entry]) + " The rest stays.\n" in text
-    assert text.endswith(chapter_map.table([entry]) + "\nAfter it.")
+    assert prerequisites.line(entry, [entry]) + " The rest stays.\n" in text
+    assert text.endswith(prerequisites.table([entry]) + "\nAfter it.")
     before = {path: path.read_bytes() for path in (tmp_path / "chapters").iterdir()}
     measure_chapters.measure(tmp_path, ["00_start_here"], run=False)
     assert before == {path: path.read_bytes() for path in (tmp_path / "chapters").iterdir()}
@@ -323,19 +323,19 @@ def books(draw: st.DrawFn) -> list[Chapter]:
 def test_no_two_boxes_share_a_place_and_the_core_path_goes_straight_down(
     chapters: list[Chapter],
 ) -> None:
-    places = chapter_map.places(chapters)
+    places = draw_map.places(chapters)
     assert len(set(places.values())) == len(places) == len(chapters)
     path = [places[c.number] for c in chapters if c.core]
-    assert path == [(row, chapter_map.SPINE) for row in range(len(path))]
+    assert path == [(row, draw_map.SPINE) for row in range(len(path))]
     sides = {places[c.number][1] for c in chapters if not c.core}
-    assert sides <= set(chapter_map.SIDES)
+    assert sides <= set(draw_map.SIDES)
 
 
 @given(books())
 def test_whoever_follows_the_drawing_has_read_what_a_chapter_needs(chapters: list[Chapter]) -> None:
     core = [c.number for c in chapters if c.core]
     ways = set(itertools.pairwise(core))
-    ways |= {(start, end) for start, end, _ in chapter_map.arrows(chapters)}
+    ways |= {(start, end) for start, end, _ in draw_map.arrows(chapters)}
     for one in chapters:
         read, grown = {one.number}, True
         while grown:
@@ -347,22 +347,22 @@ def test_whoever_follows_the_drawing_has_read_what_a_chapter_needs(chapters: lis
 def test_arrow_that_follows_from_others_is_not_drawn() -> None:
     path = [chapter(n, core=True) for n in range(3)]
     chapters = [*path, chapter(3, needs=(0, 2)), chapter(4, needs=(1, 3), helps=(0,))]
-    assert chapter_map.arrows(chapters) == [(2, 3, "needs"), (3, 4, "needs")]
+    assert draw_map.arrows(chapters) == [(2, 3, "needs"), (3, 4, "needs")]
 
 
 @given(books())
 def test_no_arrow_runs_through_a_box(chapters: list[Chapter]) -> None:
     """However tall the boxes are: each may fill its row."""
-    places = chapter_map.places(chapters)
+    places = draw_map.places(chapters)
     rows = 1 + max(row for row, _ in places.values())
-    half_width, half_height = book_map.BOX / 2, 50 / rows
-    for start, end, _ in chapter_map.arrows(chapters):
-        if book_map.is_right_below(places[start], places[end]):
+    half_width, half_height = draw_map.BOX / 2, 50 / rows
+    for start, end, _ in draw_map.arrows(chapters):
+        if draw_map.is_right_below(places[start], places[end]):
             continue  # it stands in the gap between two rows
-        corners = book_map.route(places[start], places[end], rows)
+        corners = draw_map.route(places[start], places[end], rows)
         for (x0, y0), (x1, y1) in itertools.pairwise(corners):
             assert x0 == pytest.approx(x1) or y0 == pytest.approx(y1)
             for place in places.values():
-                x, y = book_map.middle(place, rows)
+                x, y = draw_map.middle(place, rows)
                 apart = max(min(x0, x1) - x, x - max(x0, x1)) >= half_width - 1e-6
                 assert apart or max(min(y0, y1) - y, y - max(y0, y1)) >= half_height - 1e-6

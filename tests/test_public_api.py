@@ -53,7 +53,7 @@ def test_the_version_can_be_read() -> None:
         ("learned_positional_embedding", "LearnedPositionalEmbedding"),
         ("input_embedding", "InputEmbedding"),
         ("sinusoids", "sinusoidal_encoding"),
-        ("positions", "positions_from_mask"),
+        ("padding", "positions_from_mask"),
         ("model", "SimpleLLM"),
         ("vocabulary", "Vocabulary"),
     ],

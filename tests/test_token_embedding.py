@@ -31,7 +31,7 @@ from simplellm import (
     SimpleLLMConfig,
     TokenEmbedding,
 )
-from simplellm.tables import is_observed
+from simplellm.row_lookup import is_observed
 
 quick = settings(max_examples=40, deadline=None, database=None)
 
@@ -554,10 +554,10 @@ tokens, positions = simplellm.TokenEmbedding(5, 4), simplellm.LearnedPositionalE
 ids = torch.tensor([[1, 2]])
 assert torch.equal(tokens(ids), tokens.embedding.weight[ids] * 2)
 assert torch.equal(positions(torch.zeros(1, 2, 4))[0], positions.embedding.weight[:2])
-from simplellm import tables
-tables.nn.Embedding = Without  # so that its type gives no answer before the names are asked for
+from simplellm import row_lookup
+row_lookup.nn.Embedding = Without  # so that its type gives no answer before the names are asked for
 hidden = True
-assert tables.is_observed(Without(5, 4))
+assert row_lookup.is_observed(Without(5, 4))
 """
     subprocess.run([sys.executable, "-c", code], check=True)
 

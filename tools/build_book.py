@@ -38,6 +38,7 @@ INPUTS = [
     "tools/chapters/address.py",
     "tools/build_book.py",
     "tools/chapters/chapter_map.py",
+    "tools/chapters/prerequisites.py",
     "tools/chapters/solutions.py",
 ]
 

@@ -26,7 +26,7 @@ from pathlib import Path
 import nbformat
 from nbformat import NotebookNode
 
-from tools.chapters import chapter_map
+from tools.chapters import chapter_map, prerequisites
 from tools.chapters.markdown_cells import parts
 from tools.chapters.solutions import in_solution
 from tools.machine.common import ROOT, log, main_guard, write_atomically
@@ -151,9 +151,9 @@ def write_pages(root: Path, files: list[str]) -> None:
     chapters = chapter_map.load(root)
     for chapter in (chapter for chapter in chapters if chapter.file in files):
         path = root / "chapters" / f"{chapter.file}.ipynb"
-        if rewrite(path, chapter_map.LINE, chapter_map.line(chapter, chapters)):
+        if rewrite(path, prerequisites.LINE, prerequisites.line(chapter, chapters)):
             log("measure", f"rewritten chapters/{path.name}: what is needed first, and the times")
-    if rewrite(root / chapter_map.FIRST_PAGE, chapter_map.TABLE, chapter_map.table(chapters)):
+    if rewrite(root / chapter_map.FIRST_PAGE, prerequisites.TABLE, prerequisites.table(chapters)):
         log("measure", f"rewritten {chapter_map.FIRST_PAGE}: the table of chapters")
 
 
@@ -168,7 +168,7 @@ def measure(root: Path, files: list[str], run: bool) -> None:
             log("measure", f"chapters/{source.name} ran for {took} s")
             known = next(c for c in chapter_map.load(root) if c.file == file)
             # a measurement that gives the same words changes nothing
-            if chapter_map.run_text(took) != chapter_map.run_text(known.run):
+            if prerequisites.run_text(took) != prerequisites.run_text(known.run):
                 numbers["run"] = took
         text = path.read_text(encoding="utf-8")
         changed = with_numbers(text, file, **numbers)

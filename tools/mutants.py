@@ -50,12 +50,12 @@ JUDGES = (
 # Modules that one set of tests answers for, by topic (the first pattern that fits a module counts).
 TOPICS: dict[str, tuple[list[str], list[str]]] = {
     "layer": (
-        ["checks", "tables", "*_embedding", "positional_encoding", "saved_sinusoids", "sinusoids"],
+        "checks row_lookup *_embedding positional_encoding saved_sinusoids sinusoids".split(),
         "checks contracts input_* learned_* positional_* sinusoids token_*".split(),
     ),
     "decoder": (
         "attention cache checkpoints config files generation loss model".split()
-        + "*positions schemes/*".split(),
+        + "padding *positions schemes/*".split(),
         "attention cache checkpoints generation loss model *positions* schemes segments".split(),
     ),
     "text": (["byte_pairs", "corpus", "vocabulary"], ["corpus", "vocabulary"]),

@@ -9,8 +9,8 @@ import torch
 from ..attention import AttentionContext, CausalSelfAttention
 from ..input_embedding import InputEmbedding
 from ..model import SimpleLLM, SimpleLLMConfig, next_token_loss
+from ..padding import positions_from_mask
 from ..positional_encoding import PositionalEncoding
-from ..positions import positions_from_mask
 from .claim import EXACT, Claim, Measured, microscope, scores
 from .rules import Above, Below, Between
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ..input_embedding import InputEmbedding
-from ..positions import positions_from_mask
+from ..padding import positions_from_mask
 from .kinds import Array, Exercise, Function, Number
 
 TABLE_BYTES = 2048 * 1024 * 4  # 2,048 positions, width 1,024, float32

@@ -7,6 +7,7 @@ from urllib.parse import urlencode
 import pytest
 import yaml
 
+from _ext import draw_map
 from tools.chapters import chapter_map
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -183,7 +184,7 @@ def test_map_draws_boxes_apart_and_arrows_between_them(width, first_page):
     assert [box["number"] for box in boxes if box["spills"]] == []
     for at, one in enumerate(boxes):
         assert [o["number"] for o in boxes[:at] if overlap(one, o)] == []
-    assert bool(lines) == bool(chapter_map.arrows(CHAPTERS))
+    assert bool(lines) == bool(draw_map.arrows(CHAPTERS))
     assert page.evaluate(HIDDEN_LINES) == 0
     for x1, y1, x2, y2 in lines:
         inside = {  # the line, less what touches an edge
