@@ -19,6 +19,8 @@ import tinycss2
 from fontTools import subset
 from sphinx.errors import ExtensionError
 
+from simplellm.palette import with_colors
+
 JOINED = "_static/styles.css"
 OWN = "book_math.css"  # a font: only for the pages that have formulas
 
@@ -223,7 +225,7 @@ def sheet(root: Path, file: str) -> str:
     def seen_from_static(url: str) -> str:
         return posixpath.relpath(posixpath.join(posixpath.dirname(file), url), "_static")
 
-    style = (root / file).read_text("utf-8")
+    style = with_colors((root / file).read_text("utf-8"))
     style = re.sub(
         r'@import\s+"([^":]+)"\s*;',
         lambda found: sheet(root, posixpath.normpath(f"{posixpath.dirname(file)}/{found[1]}")),

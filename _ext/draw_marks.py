@@ -1,14 +1,17 @@
 """Draw the logo, the favicon and the stripe under each title: each cell its true value.
 
-Not an extension: run it by hand after changing it (`python _ext/draw_marks.py`).
+Not an extension: run it by hand after changing it (`python -m _ext.draw_marks`).
 """
 
 import math
 from pathlib import Path
 
+import numpy as np
+
+from simplellm.palette import colors
+
 STATIC = Path(__file__).resolve().parent.parent / "_static"
-# The diverging scale around zero: rust for +1, pale for 0, blue for -1.
-NEGATIVE, ZERO, POSITIVE = (33, 84, 150), (240, 236, 228), (196, 88, 38)
+STOPS = np.array([[int(c[at : at + 2], 16) for at in (1, 3, 5)] for c in colors("diverging")])
 
 
 def value(position: int, column: int, d_model: int, base: float) -> float:
@@ -17,10 +20,9 @@ def value(position: int, column: int, d_model: int, base: float) -> float:
 
 
 def colour(v: float) -> str:
-    end = POSITIVE if v > 0 else NEGATIVE
-    return "#" + "".join(
-        f"{round(z + abs(v) * (e - z)):02x}" for z, e in zip(ZERO, end, strict=True)
-    )
+    """The colour of a value from -1 to 1 on the palette's diverging scale."""
+    at = np.linspace(-1, 1, len(STOPS))
+    return "#" + "".join(f"{round(np.interp(v, at, channel)):02x}" for channel in STOPS.T)
 
 
 def table(

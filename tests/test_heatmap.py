@@ -6,6 +6,7 @@ import base64
 import io
 import math
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from PIL import Image
 
 from simplellm import InputEmbedding, SimpleLLM, SimpleLLMConfig, plots, sinusoidal_encoding
 from simplellm import palette as colours
+from simplellm.claims.table import stylesheet as claims_stylesheet
 from simplellm.heatmap import (
     EncodingExplorer,
     Heatmap,
@@ -25,7 +27,9 @@ from simplellm.heatmap import (
     from_html,
     script,
 )
+from simplellm.heatmap.code import stylesheet
 from simplellm.heatmap.live import LiveHeatmap
+from simplellm.palette import with_colors
 
 FINITE = st.floats(-1e6, 1e6, width=32)
 
@@ -653,20 +657,43 @@ def test_browser_and_still_read_the_same_colours():
         assert " ".join(colours.colors(name)) in html
 
 
-def test_colours_are_those_of_light_pages_unless_dark_ones_are_asked_for(monkeypatch):
+def test_colours_are_those_of_light_pages_unless_dark_ones_are_asked_for():
     assert luminance(colours.colors("paper")[0]) > 0.8
     assert luminance(colours.colors("paper", dark=True)[0]) < 0.1
-    dark = '[data-theme="dark"] { --ink: #%s; }\n'
-    sheet = ":root { --ink: #111111; }\n" + dark % "eeeeee" + ".a { --gap: #777777; }\n"
-    monkeypatch.setattr(colours, "stylesheet", lambda: sheet + dark % "ffffff")
-    assert (colours.colors("ink"), colours.colors("ink", dark=True)) == (["#111111"], ["#eeeeee"])
-    with pytest.raises(KeyError):
-        colours.colors("gap", dark=True)
+    assert colours._palette()["light"].keys() == colours._palette()["dark"].keys()
 
 
-def test_unknown_colour_is_an_error():
-    with pytest.raises(KeyError, match="--mauve"):
-        colours.colors("mauve")
+@pytest.mark.parametrize("ask", [colours.colors, lambda name: with_colors(f"@colors dark {name};")])
+def test_unknown_colour_is_an_error(ask):
+    with pytest.raises(KeyError, match=r"palette\.css names no colour --mauve, only ink, "):
+        ask("mauve")
+
+
+def test_a_style_sheet_gets_the_colours_that_it_uses_or_names():
+    style = "a {\n  @colors light;\n}\nb { @colors dark second; color: var(--ink); }"
+    (ink,), (second,) = colours.colors("ink", dark=True), colours.colors("second", dark=True)
+    assert with_colors(style) == (
+        f"a {{\n  --ink: {colours.colors('ink')[0]};\n}}\n"
+        f"b {{ --ink: {ink};\n--second: {second}; color: var(--ink); }}"
+    )
+    for sheet in (stylesheet(), claims_stylesheet()):
+        assert "@colors" not in sheet
+        assert set(re.findall(r"var\(--([\w-]+)\)", sheet)) <= set(
+            re.findall(r"--([\w-]+):", sheet)
+        )
+
+
+def test_a_colour_of_the_palette_stands_in_the_palette_alone():
+    palette = " ".join(" ".join(values.values()) for values in colours._palette().values())
+    root = Path(__file__).parent.parent
+    styled = [f for kind in ("css", "js", "py") for f in (root / "simplellm").rglob(f"*.{kind}")]
+    found = {
+        f.relative_to(root).as_posix(): set(palette.split())
+        & set(re.findall(r"#[0-9a-f]{6}", f.read_text("utf-8")))
+        for f in [*styled, root / "_static" / "book.css", *(root / "_ext").glob("*.py")]
+    }
+    only = {name for name, some in found.items() if some - {"#ffffff"}}
+    assert only == {"simplellm/palette.css"}
 
 
 def test_values_of_the_explorer_are_the_package_s():

@@ -15,6 +15,7 @@ from itertools import groupby
 from typing import Any
 from urllib.parse import quote
 
+from ..palette import with_colors
 from ..printing import prints_anywhere
 from .claim import CHAPTERS, Claim, Judged
 from .rules import Outcome, Verdict
@@ -36,9 +37,10 @@ def _code(name: str) -> str:
     return files(__package__).joinpath(name).read_text(encoding="utf-8")
 
 
+@cache
 def stylesheet() -> str:
-    """The text of ``table.css``."""
-    return _code("table.css")
+    """The text of ``table.css``, with the palette's colours."""
+    return with_colors(_code("table.css"))
 
 
 def script() -> str:

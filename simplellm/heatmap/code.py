@@ -1,6 +1,7 @@
-"""The script of a heatmap: its modules in ``js/``, joined for a page and for a running notebook.
+"""The style and the script of a heatmap, as a page and a running notebook get them.
 
-Each module says what it imports, so that it can be read, and tested, on its own.
+The script is its modules in ``js/``, joined. Each says what it imports, so that it can be read, and
+tested, on its own.
 """
 
 from __future__ import annotations
@@ -8,6 +9,8 @@ from __future__ import annotations
 import re
 from functools import cache
 from importlib.resources import files
+
+from ..palette import with_colors
 
 # What a module imports stands before it. The last is for a kernel only.
 PARTS = (
@@ -20,6 +23,13 @@ _NOT_JOINED = re.compile(
     r"|^ +",  # a seventh of the script; no string of it goes over several lines
     re.MULTILINE,
 )
+
+
+@cache
+def stylesheet() -> str:
+    """The text of ``heatmap.css``, with the palette's colours."""
+    style = files("simplellm").joinpath("heatmap", "heatmap.css").read_text(encoding="utf-8")
+    return with_colors(style)
 
 
 @cache

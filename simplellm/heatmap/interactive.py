@@ -13,9 +13,8 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from .. import plots
-from ..palette import stylesheet
 from ..printing import prints_anywhere
-from .code import script
+from .code import script, stylesheet
 from .values import check_words
 
 State = dict[str, Any]

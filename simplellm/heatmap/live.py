@@ -11,7 +11,6 @@ from typing import Any
 import anywidget
 import traitlets
 
-from ..palette import stylesheet
 from ..printing import prints_anywhere
 from . import code
 from .interactive import Interactive
@@ -50,7 +49,7 @@ class LiveHeatmap(anywidget.AnyWidget):
     """
 
     _esm = code.module()
-    _css = stylesheet()
+    _css = code.stylesheet()
     state = traitlets.Dict().tag(sync=True)
     view = traitlets.Dict().tag(sync=True)
 

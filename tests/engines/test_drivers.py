@@ -105,10 +105,14 @@ def test_wrong_number_and_blank_canvas_are_seen(engine, tmp_path):
         const [first, second] = document.querySelectorAll('.simplellm-heatmap');
         const { source } = first.heatmap, right = source.value.bind(source);
         source.value = (row, column) => right(row, column) + (row === 3 && column === 5) * 1e-5;
-        const { canvas } = second.heatmap, ink = canvas.getContext('2d');
-        for (const way in ink) if (/^(fill|stroke|draw|put)\w*$/.test(way)
-            && typeof ink[way] === 'function') ink[way] = () => {};
-        canvas.width += 0;  // which empties it
+        const empty = () => {
+            const { canvas } = second.heatmap, ink = canvas.getContext('2d');
+            for (const way in ink) if (/^(fill|stroke|draw|put)\w*$/.test(way)
+                && typeof ink[way] === 'function') ink[way] = () => {};
+            canvas.width += 0;  // which empties it
+        };
+        if (second.heatmap) empty();  // or as soon as it is mounted
+        else new MutationObserver(empty).observe(second, { attributeFilter: ['data-live'] });
     })</script>"""
     folder = tmp_path / "html"
     folder.mkdir()

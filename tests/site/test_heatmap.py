@@ -22,7 +22,7 @@ from PIL import Image
 
 from simplellm import InputEmbedding
 from simplellm.heatmap import EncodingExplorer, Heatmap, SentenceExplorer, code
-from simplellm.palette import stylesheet
+from simplellm.heatmap.code import stylesheet
 
 FRAMES = np.random.default_rng(0).normal(size=(3, 5, 4)) * 100
 
