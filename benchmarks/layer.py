@@ -42,16 +42,16 @@ class Size:
     d_model: int
     calls: int  # per round, so that a round of a tiny input is longer than the clock's grain
     forward: float
-    compiled: float | None  # no target where the call costs more than the work
+    compiled: float
 
     def __str__(self) -> str:
         return f"({self.batch}, {self.seq_len}, {self.d_model})"
 
 
 SIZES = [
-    Size(4, 64, 64, calls=50, forward=2.5, compiled=None),
-    Size(8, 128, 512, calls=5, forward=1.1, compiled=0.85),
-    Size(16, 512, 512, calls=1, forward=1.0, compiled=0.75),
+    Size(4, 64, 64, calls=50, forward=1.3, compiled=0.85),
+    Size(8, 128, 512, calls=5, forward=1.1, compiled=0.6),
+    Size(16, 512, 512, calls=1, forward=1.0, compiled=0.5),
 ]
 TRAINING_TARGET = 1.15
 
@@ -157,14 +157,16 @@ def report_training(rounds: int) -> None:
 
 @torch.no_grad()
 def report_compiled(rounds: int) -> None:
-    """Compiled forward, beside the idiom as it is."""
+    """Compiled forward, beside the idiom as it is.
+
+    Compiled, the idiom and the layer are one kernel to the letter, so the idiom's row is the floor:
+    at the smallest size the compiler's own way to that kernel costs as much as all of the idiom.
+    """
     if find_compiler() is None:
         print(f"\nCompiled forward: left out, {MISSING}.")
         return
     rows = []
     for size in SIZES:
-        if size.compiled is None:
-            continue
         torch.compiler.reset()
         ids, modules = random_ids(size), build(size)
         candidates: dict[str, Callable[[], object]] = {}

@@ -110,7 +110,8 @@ class LearnedPositionalEmbedding(nn.Module):
                 )
             if not (torch.compiler.is_compiling() or is_observed(table)):
                 # The rows are contiguous already: a view of them needs no copy.
-                return x + table.weight[start:end].to(x.dtype)
+                rows = table.weight[start:end]
+                return x + (rows if rows.dtype == x.dtype else rows.to(x.dtype))
             positions = torch.arange(start, end, device=x.device)
         hint = "A learned table has no row for it."
         # (seq_len, d_model) or (batch, seq_len, d_model)

@@ -10,7 +10,7 @@ import itertools
 import math
 import re
 from contextlib import AbstractContextManager
-from functools import cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 
 import matplotlib
@@ -198,12 +198,17 @@ def still_figure(
         # The names of the axes, now that it is known how much room they have.
         box = axes.get_window_extent()
         bar = figure.axes[1]
+        wrapped = False
         for label, room in (
             (axes.xaxis.label, box.width),
             (axes.yaxis.label, box.height),
             (bar.yaxis.label, box.height),
         ):
-            label.set_text("\n".join(_wrapped(label.get_text(), room, 10, 2)))
+            text = "\n".join(_wrapped(label.get_text(), room, 10, 2))
+            wrapped |= text != label.get_text()
+            label.set_text(text)
+        if not wrapped:
+            figure.set_layout_engine("none")  # all has its place already: drawing need not ask
         return figure
 
 
@@ -221,9 +226,12 @@ def _write_names(
         at = ticks(rows, max(1, most if row_labels else min(most, 12)))
         axes.set_yticks(at, [rows[i] for i in at], fontsize=7.5 if small else 10)
 
+    # What has room is asked of the layout alone: to draw as well takes half as long again.
+    place = figure.get_layout_engine().execute  # type: ignore[union-attr]
+
     axes.set_xticks([])
     write_rows(STILL_PIXELS[1] - 90.0)
-    figure.draw_without_rendering()
+    place(figure)
     pitch = axes.get_window_extent().width / n_columns
     written = [_text_width(label, 10) + 10 for label in columns]
     lean = False
@@ -240,9 +248,9 @@ def _write_names(
     if lean:
         for label in axes.get_xticklabels():
             label.set(rotation=40, ha="right", rotation_mode="anchor")
-    figure.draw_without_rendering()
+    place(figure)
     write_rows(axes.get_window_extent().height)
-    figure.draw_without_rendering()
+    place(figure)
 
 
 def _have_room(at: list[int], written: list[float], pitch: float) -> bool:
@@ -250,6 +258,7 @@ def _have_room(at: list[int], written: list[float], pitch: float) -> bool:
     return all((written[i] + written[j]) / 2 <= (j - i) * pitch for i, j in itertools.pairwise(at))
 
 
+@lru_cache(4096)  # numbers at rows and columns are the same ones every time
 def _text_width(text: str, size: float) -> float:
     """How many pixels of a still a text takes, at a size in points."""
     font = FontProperties(size=size)

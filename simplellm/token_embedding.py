@@ -123,12 +123,15 @@ class TokenEmbedding(nn.Module):
         check_ids(ids)
         if ids.dtype not in (torch.int32, torch.int64):  # all that nn.Embedding takes
             ids = ids.long()
+        table = self.embedding  # asked for once: nn.Module looks its parts up slowly
+        observed = torch.compiler.is_compiling() or is_observed(table)
         hint = "Was the text encoded with another vocabulary?"
-        rows = look_up(self.embedding, ids, "ids", "vocab_size", hint)  # (batch, seq_len, d_model)
+        # (batch, seq_len, d_model)
+        rows = look_up(table, ids, "ids", "vocab_size", hint, observed=observed)
         check_width(rows.shape[-1], self.d_model)
         if not self.scale:
             return rows
-        if torch.compiler.is_compiling() or is_observed(self.embedding):
+        if observed:
             return rows * math.sqrt(self.d_model)
         # The lookup has just made these rows and nobody else has seen them: scaling them in place
         # saves the time to make and fill another tensor of the output's size.

@@ -239,7 +239,7 @@ def labels(notebook: NotebookNode) -> set[str]:
 
 def test_two_chapters_share_no_label() -> None:
     one, other = (labels(new_chapter.page(slug, TITLE)) for slug in ("scaling", "scaling-twice"))
-    assert len(one) == len(other) == 7
+    assert len(one) == len(other) == 8
     assert not one & other
 
 

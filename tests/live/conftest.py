@@ -155,8 +155,9 @@ class Notebook:
         self.page.wait_for_function(
             f"""async () => {{
                 const idle = () => {N}.sessionContext.session.kernel.status === 'idle';
-                const pictures = () => [...document.querySelectorAll('.widget-image')]
-                    .map(image => image.src).join();
+                const shown = '.widget-image, .jupyter-widgets .simplellm-heatmap';
+                const pictures = () => [...document.querySelectorAll(shown)]
+                    .map(picture => picture.src ?? picture.dataset.state).join();
                 const before = pictures();
                 if (!idle()) return false;
                 await new Promise(done => setTimeout(done, 200));
