@@ -42,9 +42,7 @@ def cells_of(path: Path) -> tuple[list[str], list[str]]:
     start = lab.index(True)
     code = [
         (at, cell.source)
-        for at, (cell, folded) in enumerate(
-            zip(notebook.cells, in_solution(notebook), strict=True)
-        )
+        for at, (cell, folded) in enumerate(zip(notebook.cells, in_solution(notebook), strict=True))
         if cell.cell_type == "code" and not folded
     ]
     return [text for at, text in code if at < start], [text for at, text in code if at > start]

@@ -184,9 +184,9 @@ def test_taken_words_are_refused(book: Path) -> None:
 
 
 def test_words_of_another_module_are_refused(book: Path) -> None:
-    (book / "simplellm" / "exercises" / "kinds.py").write_text("")
-    with pytest.raises(ValueError, match=r"exercises/kinds\.py exists already; choose other words"):
-        new_chapter.check(book, "03_kinds", TITLE)
+    (book / "simplellm" / "exercises" / "judging.py").write_text("")
+    with pytest.raises(ValueError, match=r"/judging\.py exists already; choose other words"):
+        new_chapter.check(book, "03_judging", TITLE)
 
 
 def test_page_that_does_not_run_leaves_nothing(book: Path) -> None:

@@ -43,7 +43,7 @@ CATALOGUES = (
     "simplellm/silent_bugs/correct",
 )
 JUDGES = (
-    "simplellm/exercises/kinds",
+    "simplellm/exercises/judging",
     "simplellm/exercises/_answers",
 )  # in the folder of the exercises' catalogues: the code that judges answers
 

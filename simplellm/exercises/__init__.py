@@ -15,7 +15,7 @@ import numpy as np
 
 from ..printing import printable
 from ._answers import described, slip
-from .kinds import Array, Choice, Exercise, Function, Number
+from .judging import Array, Choice, Exercise, Function, Number
 
 __all__ = ["Array", "Choice", "Exercise", "Function", "Number", "check", "exercises"]
 
@@ -29,7 +29,7 @@ def exercises() -> dict[str, Exercise]:
     """
     found: dict[str, Exercise] = {}
     for module in pkgutil.iter_modules(__path__):
-        if module.name == "kinds" or module.name.startswith("_"):
+        if module.name == "judging" or module.name.startswith("_"):
             continue
         chapter = importlib.import_module(f"{__name__}.{module.name}")
         for exercise in chapter.EXERCISES:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ..relative_positions import RelativePositionBias, alibi_slopes, rotate, rotations_at
-from .kinds import Array, Exercise, Function
+from .judging import Array, Exercise, Function
 
 HEADS = 8
 BUCKETS = (15, 20, 25, 30)

@@ -5,7 +5,7 @@ from torch import Tensor
 
 from ..model import SimpleLLM, SimpleLLMConfig, next_token_loss
 from ..vocabulary import Vocabulary
-from .kinds import Array, Exercise, Function, Number
+from .judging import Array, Exercise, Function, Number
 
 CAFE = "naïve café ☕"
 BATCH = ((1, 15, 15, 2, 0, 0), (1, 89, 15, 234, 7, 30))

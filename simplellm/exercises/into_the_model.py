@@ -6,7 +6,7 @@ from typing import Any
 import torch
 
 from ..model import SimpleLLM, SimpleLLMConfig
-from .kinds import Choice, Exercise, Number
+from .judging import Choice, Exercise, Number
 
 WIDTH, COSINE = 512, 0.9  # of ex-model-own
 

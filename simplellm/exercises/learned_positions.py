@@ -2,7 +2,7 @@
 
 import math
 
-from .kinds import Choice, Exercise, Number
+from .judging import Choice, Exercise, Number
 
 TOKENS, POSITIONS, WIDTH = 50_257, 1_024, 768  # of the smallest GPT-2
 RATE, DECAY, LEFT = 0.01, 0.1, 0.1  # of ex-learned-decay

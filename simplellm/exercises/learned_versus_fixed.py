@@ -3,7 +3,7 @@
 from functools import cache
 
 from ..records import final_scores, load
-from .kinds import Array, Exercise, Number
+from .judging import Array, Exercise, Number
 
 ROWS, TRAINED, WIDTH = 256, 32, 64
 BACK, WINDOW = 3, 128

@@ -2,7 +2,7 @@
 
 import math
 
-from .kinds import Array, Choice, Exercise, Number
+from .judging import Array, Choice, Exercise, Number
 
 STD, WIDTH = 0.02, 768
 SINUSOID = math.sqrt(0.5)  # root mean square of a sinusoidal row

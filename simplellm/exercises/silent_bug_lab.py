@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ..silent_bugs import CORRECT, MUTANTS, PROMISES, Maker, Report, grade
 from ._answers import called, one_line
-from .kinds import Exercise, Function, Number
+from .judging import Exercise, Function, Number
 
 
 @dataclass(frozen=True, kw_only=True)

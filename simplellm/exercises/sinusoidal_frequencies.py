@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ..sinusoids import frequencies, sinusoidal_encoding, wavelengths
-from .kinds import Exercise, Function, Number
+from .judging import Exercise, Function, Number
 
 WIDTH, LENGTH, WANTED = 64, 512, 24  # of ex-base
 

@@ -3,7 +3,7 @@
 import math
 
 from ..sinusoids import sinusoidal_encoding
-from .kinds import Choice, Exercise, Function, Number
+from .judging import Choice, Exercise, Function, Number
 
 D_MODEL, ID, POSITION = 8, 234, 2  # of the number that ex-one-number asks for
 SINE = math.sin(POSITION)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..input_embedding import InputEmbedding
 from ..padding import positions_from_mask
-from .kinds import Array, Exercise, Function, Number
+from .judging import Array, Exercise, Function, Number
 
 TABLE_BYTES = 2048 * 1024 * 4  # 2,048 positions, width 1,024, float32
 

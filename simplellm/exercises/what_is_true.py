@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 
 from ..records import t_quantile
-from .kinds import Choice, Exercise, Function, Number
+from .judging import Choice, Exercise, Function, Number
 
 
 def _half_width(seeds: int) -> float:

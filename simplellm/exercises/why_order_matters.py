@@ -7,7 +7,7 @@ import torch
 
 from ..experiments import MICROSCOPE, POSITION_ARMS
 from ..model import SimpleLLM, SimpleLLMConfig
-from .kinds import Array, Choice, Exercise, Number
+from .judging import Array, Choice, Exercise, Number
 
 IDS = (103, 50_257)  # of the text the exercise names, and of GPT-2
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from ..sinusoids import frequencies, offset_kernel, shift_rotation, sinusoidal_encoding
-from .kinds import Choice, Exercise, Function, Number
+from .judging import Choice, Exercise, Function, Number
 
 
 def _first_rise(d_model: int) -> int:

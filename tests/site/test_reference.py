@@ -43,7 +43,7 @@ def anchors(site):
 def modules():
     """Every module of the package, but for the answers to the chapters' exercises."""
     found = (m.name for m in pkgutil.walk_packages(simplellm.__path__, "simplellm."))
-    return [m for m in found if not m.startswith("simplellm.exercises.") or m.endswith(".kinds")]
+    return [m for m in found if not m.startswith("simplellm.exercises.") or m.endswith(".judging")]
 
 
 def public_names(module):

@@ -3,7 +3,7 @@
 import math
 
 from ..sinusoids import frequencies
-from .kinds import Exercise, Number
+from .judging import Exercise, Number
 
 
 def step(d_model: int) -> float:
