@@ -2,7 +2,10 @@
 
     python -m benchmarks.site
 
-Builds the book once from nothing, then loads every chapter in Chromium from a local server.
+Builds the book once from nothing, then loads every chapter in Chromium from a local server: for its
+weight; and some times over at full speed and at a quarter of it, for the time until the first
+heatmap is painted, the longest task (while it runs, nothing answers), the time that tasks block
+past 50 ms each, and the layout shift.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ import statistics
 import threading
 import time
 from collections import Counter
+from typing import Any
 
 from playwright.sync_api import Browser
 
@@ -23,7 +27,7 @@ from tools.machine.browser import chromium
 from tools.machine.common import ROOT
 
 SITE = ROOT / "_build" / "html"
-LOADS = 10
+LOADS = 5
 FONTS = (".woff", ".woff2", ".ttf")
 
 
@@ -57,18 +61,49 @@ def weigh(browser: Browser, origin: str, page_path: str) -> Counter[str]:
     return sizes
 
 
-def paint_times(browser: Browser, url: str) -> list[float]:
-    """Milliseconds from navigation to the first heatmap's frame, each in a new context."""
-    times = []
+NOTE_TASKS = """
+window.tasks = [];
+window.shift = 0;
+new PerformanceObserver((list) => {
+  for (const entry of list.getEntries()) tasks.push(entry.duration);
+}).observe({ type: 'longtask', buffered: true });
+new PerformanceObserver((list) => {
+  for (const entry of list.getEntries()) if (!entry.hadRecentInput) shift += entry.value;
+}).observe({ type: 'layout-shift', buffered: true });
+"""
+
+
+def times(browser: Browser, url: str, slowed: int) -> dict[str, float]:
+    """What a load in a new context took, in milliseconds, on a processor slowed so many times."""
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    page = context.new_page()
+    page.add_init_script(NOTE_TASKS + WATCH)
+    context.new_cdp_session(page).send("Emulation.setCPUThrottlingRate", {"rate": slowed})
+    page.goto(url)
+    page.wait_for_timeout(300 * slowed)
+    found: dict[str, Any] = page.evaluate("({ painted: window.painted ?? NaN, tasks, shift })")
+    context.close()
+    tasks = found.pop("tasks")
+    return {
+        **found,
+        "longest": max(tasks, default=0.0),
+        "blocked": sum(task - 50 for task in tasks),
+    }
+
+
+def median_times(browser: Browser, url: str) -> str:
+    """The cells of one page: medians of some loads, at full speed and at a quarter of it in turn."""
+    found: dict[int, list[dict[str, float]]] = {1: [], 4: []}
     for _ in range(LOADS):
-        context = browser.new_context(viewport={"width": 1280, "height": 900})
-        page = context.new_page()
-        page.add_init_script(WATCH)
-        page.goto(url)
-        page.wait_for_function("() => window.painted")
-        times.append(page.evaluate("window.painted"))
-        context.close()
-    return times
+        for slowed, loads in found.items():
+            loads.append(times(browser, url, slowed))
+
+    def middle(slowed: int, name: str) -> float:
+        return statistics.median(load[name] for load in found[slowed])
+
+    cells = [f"{middle(1, 'painted'):.0f}"]
+    cells += [f"{middle(4, name):.0f}" for name in ("painted", "longest", "blocked")]
+    return " | ".join([*cells, f"{middle(4, 'shift'):.3f}"])
 
 
 def main() -> None:
@@ -81,19 +116,18 @@ def main() -> None:
     handler = functools.partial(Quiet, directory=str(SITE))
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    print("| page | first load, kB without fonts | of which | fonts, kB | heatmap painted, ms |")
-    print("|---|---|---|---|---|")
+    print("Times in ms, medians; 4×: on a processor of a quarter of the speed.\n")
+    print(
+        "| page | kB | of which | painted | painted, 4× | longest task, 4× | blocked, 4× | shift |"
+    )
+    print("|---|---|---|---|---|---|---|---|")
     with chromium() as browser:
         for file in sorted((SITE / "chapters").glob("*.html")):
             origin = f"http://127.0.0.1:{server.server_port}"
             sizes = weigh(browser, origin, f"chapters/{file.name}")
-            fonts = sizes.pop("fonts", 0)
             parts = ", ".join(f"{kind} {size / 1000:.0f}" for kind, size in sizes.most_common())
-            paints = paint_times(browser, f"{origin}/chapters/{file.name}")
-            print(
-                f"| {file.stem} | {sizes.total() / 1000:.0f} | {parts} | {fonts / 1000:.0f} | "
-                f"{statistics.median(paints):.0f} ({max(paints):.0f}) |"
-            )
+            cells = median_times(browser, f"{origin}/chapters/{file.name}")
+            print(f"| {file.stem} | {sizes.total() / 1000:.0f} | {parts} | {cells} |")
     server.shutdown()
 
 
