@@ -92,7 +92,7 @@ def times(browser: Browser, url: str, slowed: int) -> dict[str, float]:
 
 
 def median_times(browser: Browser, url: str) -> str:
-    """The cells of one page: medians of some loads, at full speed and at a quarter of it in turn."""
+    """The cells of one page: medians of loads at full speed and at a quarter of it in turn."""
     found: dict[int, list[dict[str, float]]] = {1: [], 4: []}
     for _ in range(LOADS):
         for slowed, loads in found.items():
