@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import copy
-import io
 import math
-import pickle
 from typing import Any
 
 import pytest
@@ -71,17 +68,6 @@ def test_init_std_sets_the_tables_spread() -> None:
     assert looks_like_normal(module.embedding.weight, 0.5)
     module.reset_parameters()
     assert looks_like_normal(module.embedding.weight, 0.5)
-
-
-def test_reset_parameters_restores_the_table_after_to_empty_on_the_meta_device() -> None:
-    module = LearnedPositionalEmbedding(500, 256, device="meta")
-    assert module.embedding.weight.is_meta
-    module.to_empty(device="cpu")
-    nn.init.constant_(module.embedding.weight, 7.0)  # what fresh memory may hold
-    torch.manual_seed(2)
-    module.reset_parameters()
-    assert looks_like_normal(module.embedding.weight, 0.02)
-    assert module.embedding.weight.requires_grad
 
 
 def test_the_attributes_are_those_of_the_interface() -> None:
@@ -224,11 +210,6 @@ def test_positions_win_over_start(start: Any) -> None:
     assert out[0, :, 0].tolist() == [3.0, 6.0, 2.0]
 
 
-def test_start_and_positions_are_keyword_only() -> None:
-    with pytest.raises(TypeError):
-        LearnedPositionalEmbedding(10, 4)(zeros(1, 3, 4), 2)
-
-
 @quick
 @given(
     bad=st.sampled_from([-(2**40), -3, -1, 10, 11, 2**40]),
@@ -274,86 +255,7 @@ def test_the_output_has_the_tokens_dtype(
     assert torch.equal(out[0], module.embedding.weight[:5].to(of_tokens))
 
 
-@pytest.mark.parametrize("positions", [None, torch.arange(5)], ids=["slice", "lookup"])
-def test_autocast_changes_no_bit(positions: Tensor | None) -> None:
-    module, x = LearnedPositionalEmbedding(10, 6), torch.randn(1, 5, 6)
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        got = module(x, positions=positions)
-    assert torch.equal(got, module(x, positions=positions))
-
-
-@pytest.mark.parametrize("positions", [None, torch.arange(5, device="meta")], ids=["slice", "ids"])
-def test_the_forward_pass_reads_no_values(positions: Tensor | None) -> None:
-    # A tensor on the meta device has none: anything that would wait for a GPU's answer raises.
-    module = LearnedPositionalEmbedding(10, 6, device="meta")
-    out = module(torch.zeros(2, 5, 6, device="meta"), positions=positions)
-    assert out.is_meta and out.shape == (2, 5, 6)
-
-
-# -- 9. bad input ---------------------------------------------------------------------------------
-# Every single call that is refused stands in _ext/_ext/contracts, for the contract page as well,
-# and is held in test_contracts.py.
-
-
-@pytest.mark.parametrize("shape", [(0, 5), (2, 0), (0, 0)], ids=str)
-def test_an_empty_batch_or_sequence_gives_an_empty_output(shape: tuple[int, int]) -> None:
-    module = LearnedPositionalEmbedding(10, 6)
-    assert module(zeros(*shape, 6)).shape == (*shape, 6)
-    assert module(zeros(*shape, 6), positions=torch.arange(shape[1])).shape == (*shape, 6)
-
-
 # -- 10. no shared state --------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("kwargs", [{}, {"positions": torch.arange(5)}], ids=["slice", "lookup"])
-def test_the_forward_pass_changes_neither_x_nor_the_table(kwargs: dict[str, Any]) -> None:
-    module, x = LearnedPositionalEmbedding(10, 6), torch.randn(1, 5, 6)
-    before, table = x.clone(), module.embedding.weight.detach().clone()
-    with torch.no_grad():
-        out = module(x, **kwargs)
-        assert torch.equal(x, before)
-        out.zero_()
-    assert torch.equal(x, before)
-    assert torch.equal(module.embedding.weight, table)
-
-
-def test_two_instances_share_nothing() -> None:
-    one, two = LearnedPositionalEmbedding(10, 6), LearnedPositionalEmbedding(10, 6)
-    before = two.embedding.weight.detach().clone()
-    one.embedding.weight.data.zero_()
-    assert torch.equal(two.embedding.weight, before)
-
-
-def by_torch_save(module: nn.Module) -> nn.Module:
-    file = io.BytesIO()
-    torch.save(module, file)
-    file.seek(0)
-    loaded: nn.Module = torch.load(file, weights_only=False)
-    return loaded
-
-
-@pytest.mark.parametrize(
-    "copied",
-    [copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m)), by_torch_save],
-    ids=["deepcopy", "pickle", "torch.save"],
-)
-def test_a_copy_computes_the_same_and_shares_no_memory(copied: Any) -> None:
-    module = LearnedPositionalEmbedding(10, 6, init_std=0.5)
-    twin = copied(module)
-    assert torch.equal(twin(zeros(1, 3, 6)), module(zeros(1, 3, 6)))
-    assert twin.init_std == 0.5
-    before = module(zeros(1, 3, 6))
-    twin.embedding.weight.data.zero_()
-    assert torch.equal(module(zeros(1, 3, 6)), before)
-
-
-def test_a_state_dict_goes_through_a_file_that_may_hold_tensors_only() -> None:
-    module, other = LearnedPositionalEmbedding(10, 6), LearnedPositionalEmbedding(10, 6)
-    file = io.BytesIO()
-    torch.save(module.state_dict(), file)
-    file.seek(0)
-    other.load_state_dict(torch.load(file, weights_only=True))
-    assert torch.equal(other.embedding.weight, module.embedding.weight)
 
 
 def test_a_checkpoint_of_another_length_is_refused() -> None:

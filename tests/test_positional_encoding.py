@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import copy
-import io
 import math
-import pickle
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -77,12 +74,6 @@ def test_reset_parameters_restores_the_buffer_after_to_empty_on_the_meta_device(
     module.pe.fill_(7.0)  # what fresh memory may hold
     module.reset_parameters()
     assert torch.equal(module.pe, PositionalEncoding(8, 16, base=500.0, dtype=dtype).pe)
-
-
-def test_skip_init_leaves_a_module_that_reset_parameters_completes() -> None:
-    module = nn.utils.skip_init(PositionalEncoding, 8, 16)
-    module.reset_parameters()
-    assert torch.equal(module.pe, PositionalEncoding(8, 16).pe)
 
 
 def test_the_base_can_be_chosen() -> None:
@@ -625,11 +616,6 @@ def test_positions_win_over_start(start: Any) -> None:
     assert torch.equal(out[0], module.pe[0, positions])
 
 
-def test_start_and_positions_are_keyword_only() -> None:
-    with pytest.raises(TypeError):
-        PositionalEncoding(6, 10)(zeros(1, 3, 6), 2)
-
-
 @pytest.mark.parametrize("dtype", INTEGERS, ids=str)
 def test_positions_of_any_integer_dtype_give_the_same_rows(dtype: torch.dtype) -> None:
     module = PositionalEncoding(6, 10)
@@ -754,73 +740,7 @@ def test_the_formula_compiles_without_a_graph_break(dynamic: bool | None) -> Non
         )
 
 
-# -- 9. bad input ---------------------------------------------------------------------------------
-# Every single call that is refused stands in _ext/_ext/contracts, for the contract page as well,
-# and is held in test_contracts.py.
-
-
-@pytest.mark.parametrize("shape", [(0, 5), (2, 0), (0, 0)], ids=str)
-@pytest.mark.parametrize("start", [0, 10, 99])
-def test_an_empty_batch_or_sequence_gives_an_empty_output(
-    shape: tuple[int, int], start: int
-) -> None:
-    module = PositionalEncoding(6, 10)
-    assert module(zeros(*shape, 6), start=start).shape == (*shape, 6)
-    positions = torch.arange(shape[1])
-    assert module(zeros(*shape, 6), positions=positions).shape == (*shape, 6)
-
-
 # -- 10. no shared state --------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("grad", [True, False])
-def test_the_forward_pass_changes_neither_x_nor_the_table(grad: bool) -> None:
-    module, x = PositionalEncoding(6, 10), torch.randn(1, 5, 6)
-    before, table = x.clone(), module.pe.clone()
-    with torch.set_grad_enabled(grad):
-        for kwargs in ({}, {"start": 8}, {"positions": torch.arange(5)}):
-            out = module(x, **kwargs)
-            assert torch.equal(x, before)
-            out.zero_()
-            assert torch.equal(x, before)
-            assert torch.equal(module.pe, table)
-
-
-def test_two_instances_share_nothing() -> None:
-    one, two = PositionalEncoding(6, 10), PositionalEncoding(6, 10)
-    one.pe.zero_()
-    assert torch.equal(two.pe[0], sinusoidal_encoding(torch.arange(10), 6).float())
-    assert torch.equal(PositionalEncoding(6, 10).pe, two.pe)
-
-
-def by_torch_save(module: nn.Module) -> nn.Module:
-    file = io.BytesIO()
-    torch.save(module, file)
-    file.seek(0)
-    loaded: nn.Module = torch.load(file, weights_only=False)
-    return loaded
-
-
-@pytest.mark.parametrize(
-    "copied",
-    [copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m)), by_torch_save],
-    ids=["deepcopy", "pickle", "torch.save"],
-)
-def test_a_copy_computes_the_same_and_shares_no_memory(copied: Any) -> None:
-    module = PositionalEncoding(6, 10, base=500.0)
-    twin = copied(module)
-    for kwargs in ({}, {"start": 20}, {"positions": torch.tensor([3, -1, 4])}):
-        assert torch.equal(twin(zeros(1, 3, 6), **kwargs), module(zeros(1, 3, 6), **kwargs))
-    table = module.pe.clone()
-    twin.pe.zero_()
-    assert torch.equal(module.pe, table)
-
-
-def test_a_state_dict_goes_through_a_file_that_may_hold_tensors_only() -> None:
-    file = io.BytesIO()
-    torch.save(PositionalEncoding(6, 10).state_dict(), file)
-    file.seek(0)
-    PositionalEncoding(6, 10).load_state_dict(torch.load(file, weights_only=True))
 
 
 def test_a_dtype_without_fractions_is_refused() -> None:

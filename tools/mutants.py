@@ -51,7 +51,7 @@ JUDGES = (
 TOPICS: dict[str, tuple[list[str], list[str]]] = {
     "layer": (
         "checks row_lookup *_embedding positional_encoding saved_sinusoids sinusoids".split(),
-        "checks contracts input_* learned_* positional_* sinusoids token_*".split(),
+        "checks contracts every_layer input_* learned_* positional_* sinusoids token_*".split(),
     ),
     "decoder": (
         "attention cache checkpoints config files generation loss model".split()
