@@ -98,8 +98,9 @@ def restamp_outputs(notebook: nbformat.NotebookNode) -> int:
 def _with_code_of_claims(page: str) -> str:
     from simplellm.claims import table
 
-    code = {"style": table.stylesheet, "script": table.script}
-    return CLAIMS.sub(lambda found: f"{found[1]}{code[found['tag']]()}{found[3]}", page)
+    kind = "strip" if 'data-kind="strip"' in page else "table"
+    code = {"style": table.stylesheet(), "script": table.script(kind)}
+    return CLAIMS.sub(lambda found: f"{found[1]}{code[found['tag']]}{found[3]}", page)
 
 
 def without_stamps(data: dict[str, str]) -> None:
