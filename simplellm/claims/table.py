@@ -117,7 +117,7 @@ class ClaimsStrip(_Shown):
             '<p class="said">Each sign leads to its row in the table of claims.</p></div>'
             f'<ul class="lines">{"".join(lines)}</ul></div>'
             f'<style class="simplellm-claims-code">{stylesheet()}</style>'
-            f'<script class="simplellm-claims-code">{script("strip")}</script>'
+            f'<script class="simplellm-strip-code">{script("strip")}</script>'
         )
 
     def __repr__(self) -> str:

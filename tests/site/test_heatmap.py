@@ -892,7 +892,7 @@ def test_drawn_hand_says_degrees_and_how_far_two_hands_are_apart(show):
     live.canvas.press("Shift+ArrowDown")  # from position 37 to 47
     drawn = saved(live, "SVG").decode()
     turn = np.degrees(10_000 ** (-20 / 64))  # of pair 10, in a step
-    assert f">at {47 * turn % 360:.1f}°<" in drawn
+    assert f">at {47 * turn % 360:.0f}°<" in drawn
     assert f">{10 * turn:.1f}° apart<" in drawn
 
 
@@ -916,7 +916,7 @@ def test_table_shows_a_row_whole_or_the_columns_around_the_cursor(show, columns,
     before = data.locator("tbody th").first.bounding_box()["x"]
     data.evaluate("data => { data.scrollLeft = 90; }")
     assert data.evaluate("data => data.scrollLeft") == 90
-    assert data.locator("tbody th").first.bounding_box()["x"] == before
+    assert data.locator("tbody th").first.bounding_box()["x"] == pytest.approx(before, abs=1)
 
 
 def test_tab_reaches_every_control_with_a_visible_ring(show):

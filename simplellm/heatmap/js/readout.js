@@ -30,7 +30,7 @@ function comparison(source, { row, column }, pin) {
     b2 += b * b;
   }
   const offset = row - pin;
-  const apart = source.hand ? `, hands ${number(source.degrees(offset, column), 4)}° apart` : "";
+  const apart = source.hand ? `, hands ${number(source.degrees(offset, column), 3)}° apart` : "";
   const cosine = a2 && b2 ? `, cosine ${signed(dot / Math.sqrt(a2 * b2))}` : "";
   const both = missing ? `, where both have a value (${source.shape[1] - missing} of ${source.shape[1]})` : "";
   return (
