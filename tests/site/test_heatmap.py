@@ -294,7 +294,8 @@ def test_control_changes_state_and_picture(show, kind, name, value, key, expecte
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_control_is_tried_above_or_below(show, kind):
     tried = {
-        "encoding": "d_model positions base columns zoom goto-position goto-column goto-pair goto-wavelength",
+        "encoding": "d_model positions base columns zoom goto-position goto-column goto-pair "
+        "goto-wavelength",
         "grid": "frame goto-head goto-step",
         "sentence": "text frame zoom goto-position goto-column",
     }[kind]
