@@ -63,7 +63,7 @@ def keep_code_of_outputs_once(soup, page):
     The style goes into the head: after its element, it would come into force when the reader sees
     the element already.
     """
-    for name in ("heatmap", "claims"):
+    for name in ("heatmap", "claims", "strip"):
         for kind in ("script", "style"):
             first, *rest = soup.select(f"{kind}.simplellm-{name}-code") or [None]
             for tag in rest:

@@ -520,7 +520,8 @@ def test_strip_is_read_out_chapter_by_chapter_what_holds_first() -> None:
     other = replace(BARE, claim=replace(BARE.claim, chapter="02_why_order_matters"))
     assert Page(ClaimsStrip([WHOLE, BARE, other]).html()).texts == [
         *("The verdicts", "✓", " holds: 2", "◐", " holds if: 1"),
-        *("✗", " does not hold: 0", "?", " not settled here: 0", "1 From text to vectors"),
+        *("✗", " does not hold: 0", "?", " not settled here: 0"),
+        *("Each sign leads to its row in the table of claims.", "1 From text to vectors"),
         *("✓", f"{label}Holds.", "◐", f"{label}Holds if: here."),
         *("2 Why order matters", "✓", f"{label}Holds."),
     ]
@@ -654,7 +655,8 @@ def test_chapter_shows_the_strip_and_the_table_of_today() -> None:
     """nbval leaves script and style out; here they are compared."""
     strip, table = committed_outputs()
     assert f">{stylesheet()}</style>" in strip and f">{stylesheet()}</style>" in table
-    assert f">{script()}</script>" in table
+    assert f">{script('strip')}</script>" in strip
+    assert f">{script('table')}</script>" in table
     assert Page(strip).links == Page(STRIP.html()).links
     assert list(Page(table).rows) == list(Page(TABLE.html()).rows)
 
@@ -702,6 +704,84 @@ def test_filter_by_verdict_shows_those_and_says_how_many(page, wanted: Verdict) 
     some = [j for j in JUDGED if j.verdict is wanted]
     assert page.evaluate(VISIBLE) == ids(some)
     assert page.get_by_role("status").inner_text() == f"{len(some)} of {len(JUDGED)} claims"
+
+
+# What the strip's line says, and the place of the focus among the signs.
+LINE = "#claims-strip .said"
+AT = "[...document.querySelectorAll('#claims-strip .cells a')].indexOf(document.activeElement)"
+
+
+def sentence(judged: Judged) -> str:
+    return f"{judged.claim.text} {judged.words[0].upper()}{judged.words[1:]}."
+
+
+def in_strip() -> list[Judged]:
+    """The claims in the order of the strip's signs."""
+    chapters, verdicts = list(dict.fromkeys(j.claim.chapter for j in JUDGED)), list(Verdict)
+    return sorted(
+        JUDGED, key=lambda j: (chapters.index(j.claim.chapter), verdicts.index(j.verdict))
+    )
+
+
+@pytest.mark.browser
+def test_strip_is_one_tab_stop_and_arrows_walk_all_its_signs(page) -> None:
+    page.keyboard.press("Tab")
+    for at, judged in enumerate(in_strip()):
+        assert page.evaluate(AT) == at
+        assert page.locator(LINE).inner_text() == sentence(judged)
+        page.keyboard.press("ArrowRight")
+    page.keyboard.press("Home")
+    page.keyboard.press("ArrowDown")
+    first = in_strip()[0].claim.chapter
+    second_line = next(i for i, j in enumerate(in_strip()) if j.claim.chapter != first)
+    assert page.evaluate(AT) == second_line
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.closest('#claims') !== null")
+    page.keyboard.press("Shift+Tab")
+    assert page.evaluate(AT) == second_line
+
+
+@pytest.mark.browser
+def test_strip_says_what_the_mouse_is_on_and_returns_to_what_has_the_focus(page) -> None:
+    signs = page.locator("#claims-strip .cells a")
+    page.keyboard.press("Tab")
+    signs.nth(5).hover()
+    assert page.locator(LINE).inner_text() == sentence(in_strip()[5])
+    page.get_by_role("heading").hover()
+    assert page.locator(LINE).inner_text() == sentence(in_strip()[0])
+    signs.nth(5).click()
+    assert page.url.endswith(f"#claim-{in_strip()[5].claim.key}")
+
+
+@pytest.mark.browser
+def test_first_tap_reads_and_the_second_follows(browser, address) -> None:
+    context = browser.new_context(has_touch=True, viewport={"width": 360, "height": 740})
+    page = context.new_page()
+    page.goto(address)
+    sign = page.locator("#claims-strip .cells a").nth(-1)
+    sign.tap()
+    assert page.url == address
+    line = page.locator(LINE)
+    assert line.inner_text() == sentence(in_strip()[-1])
+    assert 0 <= line.bounding_box()["y"] < sign.bounding_box()["y"]
+    sign.tap()
+    assert page.url.endswith(f"#claim-{in_strip()[-1].claim.key}")
+    context.close()
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("width", [1280, 360])
+def test_no_sentence_of_the_strip_moves_what_stands_below(browser, address, width) -> None:
+    page = browser.new_page(viewport={"width": width, "height": 900})
+    page.goto(address)
+    height = "document.querySelector('#claims-strip').offsetHeight"
+    heights = {page.evaluate(height)}
+    page.keyboard.press("Tab")
+    for _ in JUDGED:
+        heights.add(page.evaluate(height))
+        page.keyboard.press("ArrowRight")
+    assert len(heights) == 1
+    page.close()
 
 
 @pytest.mark.browser

@@ -446,7 +446,7 @@ def test_restamp_brings_every_script_style_and_still_and_executes_nothing(
     monkeypatch.setattr(interactive, "script", lambda: OLD)
     monkeypatch.setattr(interactive, "stylesheet", lambda: "p { color: old }")
     monkeypatch.setattr(Interactive, "picture", lambda _: b"another picture")
-    monkeypatch.setattr(claims_table, "script", lambda: OLD)
+    monkeypatch.setattr(claims_table, "script", lambda kind: OLD)
     monkeypatch.setattr(claims_table, "stylesheet", lambda: "p { color: old }")
     assert "2 output(s)" in restamp.restamp(shown)
     heatmap, claims, *others = data_of(shown)

@@ -40,7 +40,8 @@ DRAWS = (
 )
 WORKERS = 2  # a small laptop has two cores
 CLAIMS = re.compile(
-    r'(<(?P<tag>style|script) class="simplellm-claims-code">).*?(</(?P=tag)>)', re.DOTALL
+    r'(<(?P<tag>style|script) class="simplellm-(?P<of>claims|strip)-code">).*?(</(?P=tag)>)',
+    re.DOTALL,
 )
 
 
@@ -98,8 +99,11 @@ def restamp_outputs(notebook: nbformat.NotebookNode) -> int:
 def _with_code_of_claims(page: str) -> str:
     from simplellm.claims import table
 
-    code = {"style": table.stylesheet, "script": table.script}
-    return CLAIMS.sub(lambda found: f"{found[1]}{code[found['tag']]()}{found[3]}", page)
+    def fresh(found: re.Match[str]) -> str:
+        script = table.script("strip" if found["of"] == "strip" else "table")
+        return f"{found[1]}{table.stylesheet() if found['tag'] == 'style' else script}{found[4]}"
+
+    return CLAIMS.sub(fresh, page)
 
 
 def without_stamps(data: dict[str, str]) -> None:

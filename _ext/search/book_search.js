@@ -29,6 +29,7 @@
     ["params", "parameters"],
     ["install", "pip"],
     ["error", "raises", "refuses", "valueerror"],
+    ["wrong", "misconception", "misconceptions", "mistake", "mistakes", "myth", "myths"],
   ];
   const QUESTION = new Set(
     ("a an and are as at be but by can do does for from has have how i in into is it its me my of on "
@@ -76,7 +77,7 @@
   function weight({ kind, page }, { chapters }, query) {
     if (kind === "name") return CODE.test(query) ? 1.5 : WEIGHT.name;
     if (chapters.includes(page)) return WEIGHT[kind] * 1.25;
-    return WEIGHT[kind] * (page.includes("/api_") ? 0.5 : 1);
+    return WEIGHT[kind] * (page.includes("/api_") ? 0.5 : page.includes("/contract_") ? 0.8 : 1);
   }
 
   function find(index, all, query) {

@@ -43,9 +43,9 @@ def stylesheet() -> str:
     return with_colors(_code("table.css"))
 
 
-def script() -> str:
-    """The text of ``table.js``."""
-    return _code("table.js")
+def script(kind: str) -> str:
+    """The text of ``strip.js`` or ``table.js``."""
+    return _code(f"{kind}.js")
 
 
 class _Shown:
@@ -110,11 +110,16 @@ class ClaimsStrip(_Shown):
             f"{v}: {n}</li>"
             for v, n in self.counts().items()
         )
+        longest = max(map(_label, self.judged), key=len)  # what stands below must not jump
         return (
             '<div class="simplellm-claims" data-kind="strip" id="claims-strip">'
             f'<p class="headline">{html.escape(self.title)}</p>'
-            f'<ul class="legend">{legend}</ul><ul class="lines">{"".join(lines)}</ul></div>'
+            f'<ul class="legend">{legend}</ul>'
+            f'<div class="room" data-longest="{html.escape(longest)}">'
+            '<p class="said">Each sign leads to its row in the table of claims.</p></div>'
+            f'<ul class="lines">{"".join(lines)}</ul></div>'
             f'<style class="simplellm-claims-code">{stylesheet()}</style>'
+            f'<script class="simplellm-strip-code">{script("strip")}</script>'
         )
 
     def __repr__(self) -> str:
@@ -155,7 +160,7 @@ class ClaimsTable(_Shown):
             f'<thead role="rowgroup"><tr role="row">{head}</tr></thead>'
             f'<tbody role="rowgroup">{rows}</tbody></table></div>'
             f'<style class="simplellm-claims-code">{stylesheet()}</style>'
-            f'<script class="simplellm-claims-code">{script()}</script>'
+            f'<script class="simplellm-claims-code">{script("table")}</script>'
         )
 
     def __repr__(self) -> str:
@@ -181,8 +186,12 @@ def _hidden(text: str) -> str:
     return f'<span class="unseen">{html.escape(text)}</span>'
 
 
+def _label(judged: Judged) -> str:
+    return f"{judged.claim.text} {judged.words[0].upper()}{judged.words[1:]}."
+
+
 def _cell(judged: Judged) -> str:
-    label = f"{judged.claim.text} {judged.words[0].upper()}{judged.words[1:]}."
+    label = _label(judged)
     return (
         f'<li><a class="sign {_CLASSES[judged.verdict]}" href="#claim-{judged.claim.key}" '
         f'title="{html.escape(label)}"><span aria-hidden="true">{SIGNS[judged.verdict]}</span>'

@@ -289,7 +289,7 @@ CLAIMS = (
     ),
     Claim(
         key="base",
-        text="With a smaller base than 10000 positions would become confusable.",
+        text="With a smaller base than 10,000 positions would become confusable.",
         made="answers to “why 10000?”",
         number="least distance between two of 5,000 rows, width 64",
         measure=_margin_by_base,

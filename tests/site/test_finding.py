@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from _ext import draw_map
-from tools.chapters import chapter_map
+from tools.chapters import chapter_map, install_cell
 
 ROOT = Path(__file__).resolve().parents[2]
 CHAPTERS = chapter_map.load(ROOT)
@@ -94,6 +94,19 @@ def test_chapter_links_what_you_need_first(chapter, soup_of):
     wanted = {PAGES[number] for number in chapter.needs + chapter.helps}
     assert wanted <= links
     assert links - wanted <= {p for p in links if p.startswith("chapters/reference/")}  # terms
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda chapter: PAGES[chapter.number])
+def test_outline_names_what_people_get_wrong(chapter, soup_of):
+    outline = soup_of(PAGES[chapter.number]).select("#pst-page-toc-nav a, nav.page-toc a")
+    assert "#what-people-get-wrong" in [link["href"] for link in outline]
+
+
+def test_first_page_says_how_to_install_what_the_first_cell_asks_for(soup_of):
+    said = soup_of(FIRST_PAGE).select_one("#install-it").get_text()
+    asked = install_cell.WITHOUT_ADDRESS.replace('"\n        "', "")
+    for line in ("make lab", "python -m pip wheel --no-deps .", "simplellm-*.whl"):
+        assert line in said and line in asked
 
 
 # ---- the map of chapters
@@ -275,6 +288,9 @@ ANSWERS = {
     "what the causal mask leaks": "02_why_order_matters.html#what-the-causal-mask-leaks",
     "sinusoidal_encoding": "#simplellm.sinusoidal_encoding",
     "Vocabulary.encode": "#simplellm.Vocabulary.encode",
+    "install": "00_start_here.html#install-it",
+    "pip": "00_start_here.html#install-it",
+    "misconceptions": "#what-people-get-wrong",
 }
 
 

@@ -294,7 +294,8 @@ def test_control_changes_state_and_picture(show, kind, name, value, key, expecte
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_control_is_tried_above_or_below(show, kind):
     tried = {
-        "encoding": "d_model positions base columns zoom goto-position goto-pair goto-wavelength",
+        "encoding": "d_model positions base columns zoom goto-position goto-column goto-pair "
+        "goto-wavelength",
         "grid": "frame goto-head goto-step",
         "sentence": "text frame zoom goto-position goto-column",
     }[kind]
@@ -334,6 +335,7 @@ def test_change_of_width_keeps_the_pair_and_half_under_the_cursor(show):
     ("field", "value", "cell"),
     [
         ("position", "100", {"row": 100, "column": 20}),
+        ("column", "63", {"row": 37, "column": 63}),
         ("pair", "3", {"row": 37, "column": 6}),
         ("wavelength", "100", {"row": 37, "column": 20}),  # 111.7 is nearer than 83.8
         ("wavelength", "6.283", {"row": 37, "column": 0}),
@@ -346,12 +348,27 @@ def test_go_to_moves_the_cursor(show, field, value, cell):
     assert {key: live.state[key] for key in cell} == cell
 
 
+def test_go_to_past_the_last_position_lengthens_the_table(show):
+    live = show("encoding")
+    field = live.root.locator("[name=goto-position]")
+    field.fill("1004")
+    field.press("Enter")
+    assert live.message == "The table now has 1,005 positions."
+    assert (live.state["row"], live.state["rows"]) == (1004, 1005)
+    field.fill("7")
+    field.press("Enter")
+    assert (live.state["row"], live.state["rows"]) == (7, 1005)
+
+
 def test_go_to_outside_says_the_limits(show):
     live = show("encoding")
-    live.root.locator("[name=goto-position]").fill("300")
+    live.root.locator("[name=goto-position]").fill("5000")
     live.page.keyboard.press("Enter")
-    assert live.message == "position runs from 0 to 127; 300 is not in it, so this is 127."
-    assert live.state["row"] == 127
+    assert live.message == "position runs from 0 to 2,047; 5,000 is not in it, so this is 2,047."
+    assert live.state["row"] == 2047
+    live.root.locator("[name=goto-column]").fill("64")
+    live.page.keyboard.press("Enter")
+    assert live.message == "column runs from 0 to 63; 64 is not in it, so this is 63."
     live.root.locator("[name=goto-wavelength]").fill("1")
     live.page.keyboard.press("Enter")
     assert "wavelength runs from 6.283 to 47,117" in live.message
@@ -383,7 +400,8 @@ def test_pin_compares_two_positions(show):
     said = live.readout
     assert "against pinned position 37: offset +3," in said
     assert f"distance {np.linalg.norm(a - b):.2f}" in said
-    assert f"dot product +{a @ b:.1f}" in said
+    assert f"dot product +{a @ b:.2f}" in said
+    assert f"hands {np.degrees(3 * 10_000 ** (-20 / 64)):.2f}° apart" in said
     assert f"cosine +{a @ b / 32:.3f}" in said
     live.root.get_by_role("button", name="Unpin").click()
     assert "pinned" not in live.readout
@@ -834,6 +852,74 @@ def test_words_stand_above_the_picture(show):
     assert readout["y"] + readout["height"] <= canvas["y"]
 
 
+SIZES = pytest.mark.parametrize(("width", "height"), [(1280, 620), (360, 740)])
+HIDDEN_BY_WORDS = """h => [...h.querySelectorAll('.goto :is(input, select), .actions button')]
+    .filter(control => {
+        const words = h.querySelector('.words').getBoundingClientRect();
+        return control.getBoundingClientRect().top < words.bottom - 1;
+    }).map(control => control.textContent || control.name)"""
+
+
+@SIZES
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_said_is_in_the_window_with_the_control_that_has_the_focus(
+    show, kind, width, height
+):
+    live = show(kind, width=width, height=height)
+    controls = live.root.locator(".goto :is(input, select), .actions button").count()
+    live.canvas.focus()
+    for _ in range(controls):
+        live.page.keyboard.press("Tab")
+        at = live.page.evaluate(
+            """() => [document.querySelector('.words'), document.activeElement].map(e => {
+                const {top, bottom} = e.getBoundingClientRect(); return [top, bottom]; })"""
+        )
+        (top, bottom), (focus_top, focus_bottom) = at
+        assert 0 <= top and bottom <= focus_top and focus_bottom <= height, at
+
+
+def test_words_that_stay_never_cover_a_control_below(show):
+    live = show("encoding", width=360, height=740)
+    live.root.locator("[name=goto-position]").focus()
+    for _ in range(40):
+        live.page.mouse.wheel(0, 60)
+        live.page.wait_for_timeout(10)
+        assert live.root.evaluate(HIDDEN_BY_WORDS) == []
+
+
+def test_drawn_hand_says_degrees_and_how_far_two_hands_are_apart(show):
+    live = show("encoding")
+    live.canvas.press("p")
+    live.canvas.press("Shift+ArrowDown")  # from position 37 to 47
+    drawn = saved(live, "SVG").decode()
+    turn = np.degrees(10_000 ** (-20 / 64))  # of pair 10, in a step
+    assert f">at {47 * turn % 360:.0f}°<" in drawn
+    assert f">{10 * turn:.1f}° apart<" in drawn
+
+
+def test_whole_numbers_are_written_whole(show):
+    live = show("encoding")
+    written = live.root.locator("label", has_text="base").locator(".room > span")
+    said = []
+    for step in (3, 8, 9):
+        live.slide("base", str(step))
+        said.append(written.inner_text())
+    assert said == ["100", "5,000", "10,000"]
+
+
+@pytest.mark.parametrize(("columns", "shown"), [(15, 15), (64, 8)])
+def test_table_shows_a_row_whole_or_the_columns_around_the_cursor(show, columns, shown):
+    values = np.arange(20.0 * columns).reshape(20, columns)
+    live = show(Heatmap(values, title="t", name="t", column=columns - 1), width=360)
+    live.root.get_by_role("button", name="Table").click()
+    data = live.root.locator(".data")
+    assert data.locator("thead th").count() == shown
+    before = data.locator("tbody th").first.bounding_box()["x"]
+    data.evaluate("data => { data.scrollLeft = 90; }")
+    assert data.evaluate("data => data.scrollLeft") == 90
+    assert data.locator("tbody th").first.bounding_box()["x"] == pytest.approx(before, abs=1)
+
+
 def test_tab_reaches_every_control_with_a_visible_ring(show):
     live = show("encoding")
     seen = []
@@ -848,7 +934,7 @@ def test_tab_reaches_every_control_with_a_visible_ring(show):
             break
         assert ring[1] != "none" and ring[2] >= 2, ring
         seen.append(ring[0])
-    assert len(seen) == 5 + 1 + 3 + 7  # controls, canvas, fields, buttons
+    assert len(seen) == 5 + 1 + 4 + 7  # controls, canvas, fields, buttons
 
 
 # ---- looks

@@ -260,3 +260,35 @@ def test_heatmaps_are_pictures_without_javascript(visit):
     for heatmap in visit.page.locator(".simplellm-heatmap").all():
         assert heatmap.locator("img").first.bounding_box()["height"] > 50
         assert heatmap.inner_text().strip(), "the key numbers"
+
+
+# ---- what is said beside a picture
+
+OUT_OF_SIGHT = """([words, controls]) => [...document.querySelectorAll(words)].flatMap(said => {
+    const root = said.closest('.simplellm-heatmap, .simplellm-claims');
+    return [...root.querySelectorAll(controls)].filter(control => {
+        control.focus();
+        const box = said.getBoundingClientRect(), own = control.getBoundingClientRect();
+        const header = document.querySelector('.bd-header-article').getBoundingClientRect();
+        return box.top < header.bottom - 1 || box.bottom > own.top || own.bottom > innerHeight;
+    }).map(control => `${root.id}: ${control.name || control.textContent}`);
+})"""
+BELOW = ".goto :is(input, select), .actions button"
+
+
+@pytest.mark.parametrize(("width", "height"), [(1280, 620), (360, 740)])
+def test_what_a_heatmap_says_is_in_sight_of_every_control_below_it(
+    heatmap_path, width, height, site, new_page, settle
+):
+    page = new_page(width=width, height=height)
+    page.goto(f"{site.as_uri()}/{heatmap_path}")
+    settle(page)
+    assert page.evaluate(OUT_OF_SIGHT, [".words", BELOW]) == []
+
+
+@pytest.mark.parametrize(("width", "height"), [(1280, 620), (360, 740)])
+def test_sentence_of_a_sign_is_in_sight_of_every_sign(width, height, site, new_page, settle):
+    page = new_page(width=width, height=height)
+    page.goto(f"{site.as_uri()}/chapters/12_what_is_true.html")
+    settle(page)
+    assert page.evaluate(OUT_OF_SIGHT, ["#claims-strip .room", ".cells a"]) == []

@@ -1,7 +1,7 @@
 // Labelled native controls: each shows the state of its heatmap and sets it.
 
 import { make, roomFor, write } from "./dom.js";
-import { clamp, longestOf, number } from "./words.js";
+import { clamp, longestOf, number, tidy } from "./words.js";
 
 export class Controls {
   constructor(host) {
@@ -77,8 +77,11 @@ export class Controls {
       done = input.value;
       if (given === wanted) return;
       done = input.value = String(Number(given.toFixed(3)));
-      const range = `${name} runs from ${number(least, 4)} to ${number(most, 4)}`;
-      this.host.say(`${step === 1 ? range.replace(/\.0+\b/g, "") : range}; ${wanted} is not in it, so this is ${input.value}.`);
+      const words = step === 1 ? tidy : number;
+      this.host.say(
+        `${name} runs from ${words(least, 4)} to ${words(most, 4)}; ` +
+          `${tidy(wanted, 6)} is not in it, so this is ${tidy(given, 4)}.`,
+      );
     };
     input.addEventListener("change", () => input.value !== done && go());
     // Enter on an unchanged field goes there again: the cursor may have moved meanwhile.

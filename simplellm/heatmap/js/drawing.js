@@ -252,13 +252,16 @@ function drawHand(pen, view, box) {
   pen.line([[cx, cy], [x, y]], colors.ink, 2);
   pen.circle(x, y, 5, colors.ink);
   const turns = (view.row * frequency) / (2 * Math.PI);
+  const angle = number(360 * (turns - Math.floor(turns)), 3);
   const lines = [
     [`sine ${signed(Math.sin(view.row * frequency))}`, colors.first],
     [`cosine ${signed(Math.cos(view.row * frequency))}`, colors.second],
     [`${number(turns, 3)} turns`, colors.muted],
+    [`at ${angle}°`, colors.muted],
   ];
+  if (view.pin !== null) lines.push([`${number(source.degrees(view.row - view.pin, view.column), 3)}° apart`, colors.ink]);
   lines.forEach(([line, color], i) => {
-    if (box.beside) pen.text(line, cx + r + 18, cy + (i - 1) * 20, color);
+    if (box.beside) pen.text(line, cx + r + 18, cy + (i - 2) * 20, color);
     else pen.text(line, box.x + box.w / 2, cy + r + 18 + i * 17, color, "center");
   });
 }

@@ -202,7 +202,7 @@ export class HeatmapElement {
     live.append(
       make("p", { className: "title" }, this.initial.title),
       // The words stand above the picture: below it they would be off the screen of a projector.
-      bar, this.words, this.canvas, goTo, actions(this), this.tableBox, roomFor(this.summary, "", "div"), help,
+      bar, make("div", { className: "seen" }, this.words, this.canvas), goTo, actions(this), this.tableBox, roomFor(this.summary, "", "div"), help,
     );
     this.root.append(live);
     for (const element of live.querySelectorAll("input, select, button, canvas, .data")) {

@@ -30,11 +30,12 @@ function comparison(source, { row, column }, pin) {
     b2 += b * b;
   }
   const offset = row - pin;
+  const apart = source.hand ? `, hands ${number(source.degrees(offset, column), 3)}° apart` : "";
   const cosine = a2 && b2 ? `, cosine ${signed(dot / Math.sqrt(a2 * b2))}` : "";
   const both = missing ? `, where both have a value (${source.shape[1] - missing} of ${source.shape[1]})` : "";
   return (
     `${pinned}: offset ${offset > 0 ? "+" : ""}${String(offset).replace("-", "−")}${both}, ` +
-    `distance ${number(Math.sqrt(distance), 3)}, dot product ${signed(dot)}${cosine}`
+    `distance ${number(Math.sqrt(distance), 3)}, dot product ${signed(dot, 4)}${cosine}${apart}`
   );
 }
 
@@ -54,7 +55,8 @@ export function longestSentence(source) {
   const first = source.longest(row, entry(source.columnAxis, columns), value);
   const pinned = source.rowAxis.labels && !source.rowAxis.details
     ? `${value} there, difference +${value}`
-    : "offset +0000, distance 0.00·10^00, dot product +0.00·10^00, cosine +0.0000" +
+    : "offset +0000, distance 0.00·10^00, dot product +0.000·10^00, cosine +0.0000" +
+      (source.hand ? ", hands 000.0° apart" : "") +
       (source.gaps ? `, where both have a value (${columns} of ${columns})` : "");
   return `${first} · against pinned ${row}: ${pinned}`;
 }
@@ -73,8 +75,9 @@ export function longestSummary(source) {
 /** The values around the cursor as a real table, for those who cannot see a picture. */
 export function valueTable(source, { row, column }) {
   const [rows, columns] = source.shape;
-  const [top, left] = [clamp(row - 5, 0, Math.max(0, rows - 11)), clamp(column - 3, 0, Math.max(0, columns - 8))];
-  const [bottom, right] = [Math.min(rows, top + 11), Math.min(columns, left + 8)];
+  const wide = columns > 16 ? 8 : columns; // a row that is not long stands whole
+  const [top, left] = [clamp(row - 5, 0, Math.max(0, rows - 11)), clamp(column - 3, 0, columns - wide)];
+  const [bottom, right] = [Math.min(rows, top + 11), left + wide];
   const body = make("tbody");
   for (let r = top; r < bottom; r++) {
     const line = make("tr", {}, make("th", { scope: "row" }, axisEntry(source.rowAxis, r)));

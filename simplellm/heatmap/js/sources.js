@@ -2,8 +2,9 @@
 //
 // The heatmap asks a source and never which kind it is: what differs between the kinds is said here.
 
-import { axisEntry, count, digitsFor, extent, longestOf, number, shownValue, signed, whole } from "./words.js";
+import { axisEntry, count, digitsFor, extent, longestOf, number, shownValue, signed, tidy, whole } from "./words.js";
 
+const LONGEST = 2048; // positions of an encoding that is computed here
 const BASES = [1, 2, 3, 4, 5, 6].flatMap((p) => [1, 2, 5].map((f) => f * 10 ** p)).slice(0, 16);
 
 /** What the kinds have in common, and what most of them answer. */
@@ -52,7 +53,7 @@ export class Encoding extends Source {
     for (const key of Encoding.keys) if (state[key] !== undefined) this[key] = state[key];
     this.d_model = whole(this.d_model, "d_model", 2, 2048);
     if (this.d_model % 2) throw new Error(`d_model must be even, got ${this.d_model}`);
-    this.positions = whole(this.positions, "positions", 1, 2048);
+    this.positions = whole(this.positions, "positions", 1, LONGEST);
     if (!(this.base > 0 && isFinite(this.base))) {
       throw new Error(`base must be positive and finite, got ${this.base}`);
     }
@@ -81,6 +82,12 @@ export class Encoding extends Source {
 
   frequency(pair) {
     return this.base ** ((-2 * pair) / this.d_model);
+  }
+
+  /** The angle between two hands that are so many positions apart, at most 180. */
+  degrees(positions, column) {
+    const turns = positions * this.frequency(this.pair(column)) / (2 * Math.PI);
+    return 360 * Math.abs(turns - Math.round(turns));
   }
 
   wavelength(pair) {
@@ -185,8 +192,9 @@ export class Encoding extends Source {
     const widths = new Set([4, 8, 16, 32, 64, 128, 256, 512, this.d_model]);
     return [
       make.select("d_model", [...widths].sort((a, b) => a - b), Number),
-      make.range("positions", { min: 2, max: Math.max(512, this.positions) }),
-      make.steps("base", [...new Set([...BASES, this.base])].sort((a, b) => a - b), (base) => number(base, 5)),
+      // "go to" and links lengthen the table beyond what a slider can set with care.
+      make.range("positions", { min: 2, max: Math.max(512, this.positions) }, "positions", undefined, "0000"),
+      make.steps("base", [...new Set([...BASES, this.base])].sort((a, b) => a - b), (base) => tidy(base, 5)),
       make.select("columns", ["interleaved", "halves"], String),
     ];
   }
@@ -194,7 +202,14 @@ export class Encoding extends Source {
   places(make) {
     const last = (source) => source.d_model / 2 - 1;
     return [
-      make.number("position", (source) => [0, source.positions - 1], (n) => ({ row: n })),
+      make.number(
+        "position",
+        () => [0, LONGEST - 1],
+        (n, source) => ({ row: n, positions: Math.max(n + 1, source.positions) }),
+        1,
+        (n, source) => (n < source.positions ? "" : `The table now has ${count(n + 1, "position")}.`),
+      ),
+      make.number("column", (source) => [0, source.d_model - 1], (n) => ({ column: n })),
       make.number("pair", (source) => [0, last(source)], (n, source) => ({ column: source.columnOf(n) })),
       make.number(
         "wavelength",

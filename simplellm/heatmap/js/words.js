@@ -21,6 +21,9 @@ export function number(value, digits) {
   return (value < 0 ? "−" : "") + grouped + (right ? `.${right}` : "");
 }
 
+/** A number that may be whole, and then is written so. */
+export const tidy = (value, digits) => number(value, digits).replace(/\.0+$/, "");
+
 export const signed = (value, digits = 3) => (value > 0 ? "+" : "") + number(value, digits);
 
 /** Three digits, and more where values are so close together that three would make them equal. */
@@ -39,7 +42,7 @@ export function extent(values) {
   return [low, high];
 }
 
-export const count = (n, noun) => `${n} ${noun}${n === 1 ? "" : "s"}`;
+export const count = (n, noun) => `${tidy(n, 1)} ${noun}${n === 1 ? "" : "s"}`;
 
 export const longestOf = (texts) => texts.reduce((a, b) => (b.length > a.length ? b : a), "");
 
