@@ -270,7 +270,7 @@ OUT_OF_SIGHT = """([words, controls]) => [...document.querySelectorAll(words)].f
         control.focus();
         const box = said.getBoundingClientRect(), own = control.getBoundingClientRect();
         const header = document.querySelector('.bd-header-article').getBoundingClientRect();
-        return box.top < header.bottom - 1 || box.bottom > own.top || own.bottom > innerHeight;
+        return box.top < header.bottom - 1 || box.bottom > own.top || own.bottom > innerHeight + 1;
     }).map(control => `${root.id}: ${control.name || control.textContent}`);
 })"""
 BELOW = ".goto :is(input, select), .actions button"
