@@ -11,13 +11,15 @@ from urllib.parse import parse_qs, urlsplit
 from xml.etree import ElementTree
 
 import nbformat
+import numpy as np
 import pytest
 import yaml
 from bs4 import BeautifulSoup
-from PIL import Image
+from PIL import Image, ImageColor
 
 import simplellm
 from _ext.book_pages import finish
+from simplellm.palette import colors
 from tools import build_book
 from tools.chapters import install_cell
 from tools.chapters.address import read_address
@@ -171,18 +173,16 @@ def test_every_page_shows_the_card(tree, pages):
 
 
 def test_card_holds_the_encoding_s_own_values(tree):
-    """Rust for +1, pale for 0, blue for -1, linearly between."""
+    """In the colours of the book's scale for signed values, linearly between its stops."""
     table = simplellm.sinusoidal_encoding(range(36), 100)
+    stops = np.array([ImageColor.getrgb(colour) for colour in colors("diverging")])
+    places = np.linspace(-1, 1, len(stops))
     with Image.open(tree / "_build" / "html" / "_static" / "social-card.png") as card:
         card = card.convert("RGB")
         for position in range(36):
             for column in range(100):
                 value = table[position, column].item()
-                end = (196, 88, 38) if value > 0 else (33, 84, 150)
-                wanted = [
-                    zero + abs(value) * (e - zero)
-                    for zero, e in zip((240, 236, 228), end, strict=True)
-                ]
+                wanted = [np.interp(value, places, channel) for channel in stops.T]
                 seen = card.getpixel((12 * column + 6, 12 * position + 6))
                 assert seen == pytest.approx(wanted, abs=0.6), (position, column)
 
