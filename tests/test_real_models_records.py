@@ -21,7 +21,7 @@ from simplellm.real_models import (
     position_table,
     read_record,
     record_names,
-    records,
+    recorded,
     turning_circles,
 )
 from simplellm.real_models import make as making
@@ -122,7 +122,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of the records, which may be broken."""
     copy = tmp_path / "records"
     shutil.copytree(Path(making.__file__).parent / "records", copy)
-    monkeypatch.setattr(records, "folder", lambda: copy)
+    monkeypatch.setattr(recorded, "folder", lambda: copy)
     return copy
 
 
@@ -133,10 +133,10 @@ def test_a_record_that_is_not_there_is_said_with_those_that_are(folder: Path) ->
 
 def test_a_record_that_is_broken_is_named(folder: Path) -> None:
     (folder / "minilm_sizes.json").write_text("{")
-    with pytest.raises(records.BrokenRecordError, match=r"minilm_sizes\.json is no JSON .* again"):
+    with pytest.raises(recorded.BrokenRecordError, match=r"minilm_sizes\.json is no JSON .* again"):
         read_record("minilm_sizes")
     (folder / "minilm_sizes.json").write_text("[]")
-    with pytest.raises(records.BrokenRecordError, match=r"sizes\.json says nothing of its source"):
+    with pytest.raises(recorded.BrokenRecordError, match=r"sizes\.json says nothing of its source"):
         read_record("minilm_sizes")
 
 
@@ -151,10 +151,10 @@ def describe(folder: Path, data: bytes, **changes: object) -> None:
 def test_a_table_that_was_changed_is_refused(folder: Path) -> None:
     file = folder / "minilm_positions.safetensors"
     file.write_bytes(file.read_bytes()[:-1] + b"\0")
-    with pytest.raises(records.BrokenRecordError, match=r"has the sha256 .* was expected"):
+    with pytest.raises(recorded.BrokenRecordError, match=r"has the sha256 .* was expected"):
         position_table()
     file.unlink()
-    with pytest.raises(records.BrokenRecordError, match="safetensors is missing"):
+    with pytest.raises(recorded.BrokenRecordError, match="safetensors is missing"):
         position_table()
 
 
@@ -176,7 +176,7 @@ def test_a_table_that_was_changed_is_refused(folder: Path) -> None:
 )
 def test_a_table_of_another_shape_or_dtype_is_refused(folder: Path, data: bytes, says: str) -> None:
     describe(folder, data)
-    with pytest.raises(records.BrokenRecordError, match=says):
+    with pytest.raises(recorded.BrokenRecordError, match=says):
         position_table()
 
 

@@ -16,7 +16,7 @@ from .circles import (
     turning_circles,
 )
 from .minilm import MiniLM, MiniLMConfig, ScoreTerms, load_minilm, normed_parts, score_terms
-from .records import position_table, read_record, record_names
+from .recorded import position_table, read_record, record_names
 from .safetensors import SafetensorsError, read_safetensors
 from .wheels import MINILM, Wheel, WheelError
 

@@ -104,7 +104,9 @@ def _waves(table: Tensor, seq_len: int) -> dict[str, Tensor]:
         starts = (1, 512, 1000) if count == 5 else (1,)
         for start in starts:
             places = range(start, start + seq_len - 1)
-            name = f"row 0 kept, rest {count} waves" + (f" from {start}" if start > 1 else "")
+            name = f"row 0 kept, rest {count} wave{'s' * (count > 1)}" + (
+                f" from {start}" if start > 1 else ""
+            )
             arms[name] = _after(table, fitted.at(places).float())
     last = len(table) - 1 - FIRST_FITTED - 2
     whole = fit_waves(table[FIRST_FITTED : last + 1], 5, first=FIRST_FITTED)

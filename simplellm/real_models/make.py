@@ -24,7 +24,7 @@ from ..corpus import python_topics
 from ..files import write_atomically
 from . import measure
 from .minilm import MiniLM, load_minilm
-from .records import MADE_BY, TABLE, position_table, read_record
+from .recorded import MADE_BY, TABLE, position_table, read_record
 from .safetensors import as_safetensors
 from .wheels import MINILM
 
