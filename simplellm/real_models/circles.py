@@ -200,7 +200,10 @@ class Circle:
 
     @property
     def counted_period(self) -> float:
-        """Positions a turn took on average: the steps by the turns that were counted."""
+        """Positions a turn took on average: the steps by the turns that were counted.
+
+        Steps of about half a turn cannot be counted: nobody sees which way the hand went.
+        """
         turns = float(self.turns[-1])
         return (len(self.hand) - 1) / turns if turns else math.inf
 

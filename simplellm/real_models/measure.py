@@ -25,11 +25,12 @@ PREVIOUS_TOKEN_HEAD = 2  # of the first layer
 PAIRS = 4000
 
 
-def _rms(x: Tensor) -> float:
+def rms(x: Tensor) -> float:
+    """The root of the mean square of all entries."""
     return float(x.square().mean().sqrt())
 
 
-def _share(position: float, token: float) -> float:
+def share(position: float, token: float) -> float:
     """The position's share of the energy of both, from their RMS."""
     return position**2 / (position**2 + token**2)
 
@@ -38,7 +39,8 @@ def _centred(rows: Tensor) -> Tensor:
     return rows - rows.mean(0)
 
 
-def _spread(norms: Tensor) -> dict[str, float]:
+def spread(norms: Tensor) -> dict[str, float]:
+    """The mean, standard deviation and extremes of the norms of rows."""
     return {
         "mean": float(norms.mean()),
         "std": float(norms.std()),
@@ -51,7 +53,7 @@ def _pair_cosine(a: Tensor, b: Tensor) -> float:
     return float(torch.cosine_similarity(a, b, dim=1).mean())
 
 
-def _mean_pair_cosine(rows: Tensor) -> float:
+def mean_pair_cosine(rows: Tensor) -> float:
     """The mean cosine of two different rows, of all pairs."""
     units = torch.nn.functional.normalize(rows, dim=1)
     count = len(units)
@@ -71,8 +73,8 @@ def sizes(model: MiniLM, ids: Tensor) -> dict[str, Any]:
     """
     tokens, positions = model.token_table.double(), model.position_table.double()
     d_model = tokens.shape[1]
-    token, position = _rms(tokens), _rms(positions)
-    varying = _rms(_centred(positions)), _rms(_centred(tokens))
+    token, position = rms(tokens), rms(positions)
+    varying = rms(_centred(positions)), rms(_centred(tokens))
     in_text = tokens[ids[:, 1:-1].flatten()]  # without [CLS] and [SEP]
     norms = tokens.norm(dim=1)
     unused = tokens[UNUSED]
@@ -84,17 +86,17 @@ def sizes(model: MiniLM, ids: Tensor) -> dict[str, Any]:
         "position_rms": position,
         "token_by_position": token / position,
         "position_share": {
-            "whole tables": _share(position, token),
-            "of what varies": _share(*varying),
-            "if tokens were times √d": _share(position, token * math.sqrt(d_model)),
-            "if positions were sinusoids": _share(math.sqrt(0.5), token),
+            "whole tables": share(position, token),
+            "of what varies": share(*varying),
+            "if tokens were times √d": share(position, token * math.sqrt(d_model)),
+            "if positions were sinusoids": share(math.sqrt(0.5), token),
         },
         "position_share_in_text": {
-            f"rows {name}": _share(_rms(positions[start:end]), _rms(in_text))
+            f"rows {name}": share(rms(positions[start:end]), rms(in_text))
             for name, (start, end) in groups.items()
         },
         "mean_row_share_of_token_energy": float(tokens.mean(0).square().mean() / token**2),
-        "token_norms": _spread(norms),
+        "token_norms": spread(norms),
         "norms_of_rows": {n: float(norms[i]) for n, i in (SPECIAL | FREQUENT).items()},
         "mean_norm_of_ids": {
             "1996-2999 (frequent)": float(norms[1996:3000].mean()),
@@ -105,13 +107,13 @@ def sizes(model: MiniLM, ids: Tensor) -> dict[str, Any]:
         ),
         "unused_rows": {
             "count": len(UNUSED),
-            "norm": _spread(unused.norm(dim=1)),
-            "norm_of_words": _spread(norms[FIRST_WORD:]),
-            "pair_cosine": _mean_pair_cosine(unused),
-            "rms": _rms(unused),
-            "rms_about_their_mean": _rms(_centred(unused)),
+            "norm": spread(unused.norm(dim=1)),
+            "norm_of_words": spread(norms[FIRST_WORD:]),
+            "pair_cosine": mean_pair_cosine(unused),
+            "rms": rms(unused),
+            "rms_about_their_mean": rms(_centred(unused)),
         },
-        "pair_cosine_of_token_rows": _mean_pair_cosine(tokens),
+        "pair_cosine_of_token_rows": mean_pair_cosine(tokens),
         "cosines": _cosines(in_text, positions[:128]),
         "position_norms": positions.norm(dim=1).tolist(),
     }

@@ -25,14 +25,14 @@ class BrokenRecordError(ValueError):
     """A file of the package is not as it was shipped; the message says what was found."""
 
 
-def folder() -> Traversable:
+def _folder() -> Traversable:
     """The folder of the records."""
     return resources.files(__package__) / "records"
 
 
 def record_names() -> list[str]:
     """The names of all records, sorted."""
-    names = [file.name for file in folder().iterdir()]
+    names = [file.name for file in _folder().iterdir()]
     return sorted(name.removesuffix(".json") for name in names if name.endswith(".json"))
 
 
@@ -53,7 +53,7 @@ def read_record(name: str) -> dict[str, Any]:
         >>> read_record("minilm_positions")["source"]["licence"]
         'Apache-2.0'
     """
-    file = folder() / f"{name}.json"
+    file = _folder() / f"{name}.json"
     if not file.is_file():
         raise FileNotFoundError(
             f"the package has no record {name!r}; it has {', '.join(record_names())}."
@@ -87,11 +87,11 @@ def position_table() -> Tensor:
         >>> table.shape
         torch.Size([512, 384])
         >>> table[[0, 1, 127]].norm(dim=1).round(decimals=2)
-        tensor([2.3600, 0.4600, 0.6900])
+        tensor([2.3600, 0.4900, 0.6900])
     """
     expected = read_record(TABLE)["table"]
     name = f"{TABLE}.safetensors"
-    with resources.as_file(folder() / name) as path:
+    with resources.as_file(_folder() / name) as path:
         if not path.is_file():
             raise BrokenRecordError(f"{name} is missing. {AGAIN}")
         found = hashlib.sha256(path.read_bytes()).hexdigest()

