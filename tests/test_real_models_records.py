@@ -147,7 +147,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_a_record_that_is_not_there_is_said_with_those_that_are(folder: Path) -> None:
-    with pytest.raises(FileNotFoundError, match=r"no record 'bert'; it has e5_tables, minilm_arms, m"):
+    with pytest.raises(
+        FileNotFoundError, match=r"no record 'bert'; it has e5_tables, minilm_arms, m"
+    ):
         read_record("bert")
 
 

@@ -32,6 +32,17 @@ from .wheels import E5, MINILM, SMOLLM2, WHISPER
 
 PASSAGES, PASSAGE_LEN = 64, 48
 SENTENCE = "The old dog slept on the mat because it was tired."
+WORDS = "king seven monday run paris python ##ing".split()
+SAME_WORDS = (
+    ("the dog bit the man", "the man bit the dog"),
+    ("the cat chased the mouse", "the mouse chased the cat"),
+    ("anna loves peter", "peter loves anna"),
+    ("rome is larger than paris", "paris is larger than rome"),
+    ("the teacher asked the student", "the student asked the teacher"),
+    ("only the child eats fish", "the child eats only fish"),
+    ("the bank sued the city", "the city sued the bank"),
+    ("first wash it, then dry it", "first dry it, then wash it"),
+)
 CLS, SEP = measure.SPECIAL["[CLS]"], measure.SPECIAL["[SEP]"]
 
 #: By how much a number may differ from the record: machines add in different orders.
@@ -62,6 +73,10 @@ WHAT = {
     "minilm_sentence": (
         "One sentence in the first layer's head 2, counted from 0: its attention with position "
         "taken out of query, key or both, [query][key], and the terms of its scores."
+    ),
+    "minilm_words": (
+        "The nearest rows of the token table to those of some words; and the cosine of sentences "
+        "with the same words in another order, as trained and without positions."
     ),
     "smollm2_tables": (
         "The token table of SmolLM2-135M-Instruct, as stored in 8 bits: its size, and the rows "
@@ -114,6 +129,20 @@ def measured(model: MiniLM) -> Iterator[tuple[str, dict[str, Any]]]:
     spoken = words.encode(SENTENCE)
     found = measure.sentence(model, torch.tensor([spoken.ids]), spoken.tokens)
     yield "minilm_sentence", {"sentence": SENTENCE, **found}
+    pieces = {i: piece for piece, i in words.get_vocab().items()}
+
+    def ids_of(sentence: str) -> Tensor:
+        return torch.tensor([words.encode(sentence).ids])
+
+    pairs = [(ids_of(one), ids_of(other)) for one, other in SAME_WORDS]
+    yield (
+        "minilm_words",
+        {
+            "neighbours": measure.neighbours(model, pieces, WORDS),
+            "pairs": [list(pair) for pair in SAME_WORDS],
+            "cosines": measure.order(model, pairs),
+        },
+    )
     yield "minilm_arms", {"arms": measure.effect_of_arms(model, ids, following)}
 
 

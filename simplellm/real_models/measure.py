@@ -280,3 +280,48 @@ def sentence(model: MiniLM, ids: Tensor, tokens: list[str]) -> dict[str, Any]:
         "scores": {n: t[0].tolist() for n, t in {**cut.terms, "rest": cut.rest}.items()},
         "shares": cut.shares(),
     }
+
+
+def neighbours(
+    model: MiniLM, pieces: Mapping[int, str], words: Collection[str], count: int = 4
+) -> dict[str, list[list[str | float]]]:
+    """Find the rows of the token table that point most nearly where that of a word does.
+
+    Args:
+        model: The model.
+        pieces: What each token is, by its id.
+        words: Each of them one token.
+        count: How many neighbours, the word itself not among them.
+
+    Returns:
+        By word, pairs of a piece and its cosine, nearest first.
+    """
+    units = torch.nn.functional.normalize(model.token_table.double(), dim=1)
+    ids = {piece: i for i, piece in pieces.items()}
+    found = {}
+    for word in words:
+        cosines = units @ units[ids[word]]
+        cosines[ids[word]] = -2  # below every cosine
+        best = cosines.topk(count)
+        pairs = zip(best.indices.tolist(), best.values.tolist(), strict=True)
+        found[word] = [[pieces[i], cosine] for i, cosine in pairs]
+    return found
+
+
+def order(model: MiniLM, pairs: Collection[tuple[Tensor, Tensor]]) -> dict[str, list[float]]:
+    """Measure how like the embeddings of the same tokens in two orders are.
+
+    Args:
+        model: The model.
+        pairs: Of texts, each of ids ``(1, seq_len)``, with the same tokens in both.
+
+    Returns:
+        The cosine of each pair, as trained and without positions.
+    """
+    found: dict[str, list[float]] = {"as trained": [], "all zero": []}
+    for one, other in pairs:
+        nothing = torch.zeros(one.shape[1], model.config.hidden_size)
+        for name, rows in (("as trained", None), ("all zero", nothing)):
+            a, b = model(one, rows=rows).embedding, model(other, rows=rows).embedding
+            found[name].append(float((a * b).sum()))
+    return found
