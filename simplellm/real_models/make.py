@@ -28,7 +28,7 @@ from . import measure, tables
 from .minilm import MiniLM, load_minilm
 from .recorded import MADE_BY, TABLE, position_table, read_record
 from .safetensors import as_safetensors
-from .wheels import E5, MINILM, SMOLLM2, WHISPER
+from .wheels import E5, MINILM, SMOLLM2, WHISPER, WheelError
 
 PASSAGES, PASSAGE_LEN = 64, 48
 SENTENCE = "The old dog slept on the mat because it was tired."
@@ -233,7 +233,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--write", action="store_true", help="write the records anew")
     write = parser.parse_args(arguments).write
     torch.set_num_threads(1)
-    model = load_minilm()
+    try:
+        model = load_minilm()
+    except WheelError as error:
+        raise SystemExit(f"{error} Or: make models") from None
     folder = Path(__file__).parent / "records"
     data, about = table_record(model)
     if write:
