@@ -135,6 +135,20 @@ def show_the_logo_once(soup, page):
             light["width"], light["height"] = 216, 72
 
 
+def say_what_needs_a_script(soup, page):
+    """A chapter says "press Play" and "move the slider": whoever has no scripts is told why not."""
+    heading = soup.select_one("article h1")
+    if heading and soup.select_one(".simplellm-heatmap, .simplellm-claims"):
+        note = soup.new_tag("noscript")
+        words = soup.new_tag("p", attrs={"class": "no-script"})
+        words.string = (
+            "JavaScript is off, so the heatmaps are still pictures and there is no search. All of "
+            "the text, the formulas, the code and its results are here."
+        )
+        note.append(words)
+        heading.insert_after(note)
+
+
 # What "auto" comes to, before the first paint. The theme's own script finds out at the end of a
 # page; until then a dark reader would see a light one.
 RESOLVED_THEME = """
@@ -215,6 +229,7 @@ FIXES = [
     wrap_sentences,
     fold_with_details,
     show_the_logo_once,
+    say_what_needs_a_script,
     choose_the_theme_before_the_first_paint,
     name_landmarks,
     let_visible_text_be_the_name,

@@ -182,7 +182,7 @@ def test_pin_compares_two_positions(engine, explorer):
     said = explorer.readout
     assert "against pinned position 37: offset +3," in said
     assert f"distance {np.linalg.norm(a - b):.2f}" in said
-    assert f"dot product +{a @ b:.1f}" in said
+    assert f"dot product +{a @ b:.2f}" in said
     engine.press("p")
     explorer.becomes(pin=None)
     assert "pinned" not in explorer.readout

@@ -256,6 +256,12 @@ def test_page_reads_without_javascript(visit):
 
 
 @pytest.mark.opened("plain", of="sample with heatmap")
+def test_without_scripts_a_page_says_what_is_missing(visit):
+    words = visit.page.locator("article .no-script")
+    assert words.is_visible() and "still pictures" in words.inner_text()
+
+
+@pytest.mark.opened("plain", of="sample with heatmap")
 def test_heatmaps_are_pictures_without_javascript(visit):
     for heatmap in visit.page.locator(".simplellm-heatmap").all():
         assert heatmap.locator("img").first.bounding_box()["height"] > 50
