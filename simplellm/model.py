@@ -318,12 +318,12 @@ class SimpleLLM(nn.Module):
             # Once for all blocks: each would convert them itself.
             pairs = torch.complex128 if dtype == torch.float64 else torch.complex64
             rotations = rotations.to(pairs)
-        distance = query_positions.unsqueeze(2) - key_positions.unsqueeze(1)
-        bias = self.scheme.bias(distance, self.position_bias)  # (batch or 1, heads, queries, keys)
+        # (batch or 1, heads, queries, keys)
+        bias = self.scheme.bias(query_positions, key_positions, self.position_bias)
         if bias is not None:
             if visible is None:
-                queries, keys = distance.shape[1:]
-                visible = causal_mask(queries, keys, distance.device)
+                queries, keys = query_positions.shape[1], key_positions.shape[1]
+                visible = causal_mask(queries, keys, bias.device)
             bias = bias.to(dtype).masked_fill(~visible, -math.inf)
         context = AttentionContext(visible, bias, rotations)
         return [self.scheme.in_block(layer, context) for layer in range(self.config.n_layers)]

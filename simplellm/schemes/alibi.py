@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from ..relative_positions import alibi_bias
-from .scheme import PositionScheme
+from .scheme import PositionScheme, distances
 
 
 class Alibi(PositionScheme):
@@ -14,7 +14,10 @@ class Alibi(PositionScheme):
     Source: Press et al. 2022, "Train Short, Test Long".
     """
 
-    def bias(self, distance: Tensor, module: nn.Module | None) -> Tensor:
+    def bias(
+        self, query_positions: Tensor, key_positions: Tensor, module: nn.Module | None
+    ) -> Tensor:
         # What stands ahead, by explicit positions, is as far as what stands behind: a negative
         # distance would be a bonus.
-        return alibi_bias(distance.abs(), self.config.n_heads)
+        distance = distances(query_positions, key_positions).abs()
+        return alibi_bias(distance, self.config.n_heads)

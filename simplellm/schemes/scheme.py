@@ -34,6 +34,17 @@ class TokensOnly(nn.Module):
         return self.dropout(self.token_embedding(ids))
 
 
+def distances(query_positions: Tensor, key_positions: Tensor) -> Tensor:
+    """The distance of each query to each key, ``(batch, queries, keys)``; negative for keys ahead.
+
+    Example:
+        >>> import torch
+        >>> distances(torch.tensor([[5]]), torch.tensor([[3, 4, 5]]))
+        tensor([[[2, 1, 0]]])
+    """
+    return query_positions.unsqueeze(2) - key_positions.unsqueeze(1)
+
+
 class PositionScheme:
     """A position scheme: how a model is told where its tokens stand.
 
@@ -45,8 +56,8 @@ class PositionScheme:
     - on queries and keys: :meth:`rotations`, and :meth:`in_block` where blocks differ;
     - as a bias on the scores: :meth:`bias_module` and :meth:`bias`;
     - past the end of a table: :meth:`max_positions`;
-    - with a cache: keys are cached as they were rotated, and :meth:`bias` is given the distance to
-      cached keys as to new ones, so a scheme has nothing to do there.
+    - with a cache: keys are cached as they were rotated, and :meth:`bias` is given the positions of
+      cached keys as of new ones, so a scheme has nothing to do there.
 
     Args:
         config: Of the model. A scheme may be made while the configuration is being checked.
@@ -106,12 +117,14 @@ class PositionScheme:
         """The trained part of the attention bias, one for all blocks; None for none."""
         return None
 
-    def bias(self, distance: Tensor, module: nn.Module | None) -> Tensor | None:
+    def bias(
+        self, query_positions: Tensor, key_positions: Tensor, module: nn.Module | None
+    ) -> Tensor | None:
         """The attention bias, ``(batch, n_heads, queries, keys)``; None for none.
 
         Args:
-            distance: ``(batch, queries, keys)``, position of the query minus that of the key, with
-                cached keys before new ones.
+            query_positions: ``(batch, queries)``, integer.
+            key_positions: ``(batch, keys)``, integer, of cached keys before new ones.
             module: What :meth:`bias_module` gave.
         """
         return None

@@ -7,7 +7,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from ..relative_positions import RelativePositionBias
-from .scheme import PositionScheme
+from .scheme import PositionScheme, distances
 
 
 class T5(PositionScheme):
@@ -19,7 +19,9 @@ class T5(PositionScheme):
     def bias_module(self, **factory: Any) -> RelativePositionBias:
         return RelativePositionBias(self.config.n_heads, **factory)
 
-    def bias(self, distance: Tensor, module: nn.Module | None) -> Tensor:
+    def bias(
+        self, query_positions: Tensor, key_positions: Tensor, module: nn.Module | None
+    ) -> Tensor:
         assert module is not None  # as bias_module made it
-        bias: Tensor = module(distance)
+        bias: Tensor = module(distances(query_positions, key_positions))
         return bias
