@@ -645,7 +645,7 @@ def test_light_and_dark_define_the_same_colours() -> None:
 
 
 def committed_outputs() -> list[str]:
-    notebook = nbformat.read(ROOT / "chapters" / "12_what_is_true.ipynb", as_version=4)
+    notebook = nbformat.read(ROOT / "chapters" / "13_what_is_true.ipynb", as_version=4)
     outputs = [o for cell in notebook.cells for o in cell.get("outputs", [])]
     html = ["".join(o.get("data", {}).get("text/html", "")) for o in outputs]
     return [text for text in html if "simplellm-claims" in text]
