@@ -23,7 +23,7 @@ BY_KEY = {claim.key: claim for claim in CLAIMS}
 
 
 def rows_of_the_chapter() -> dict[str, str]:
-    """The text of each row of the table in chapter 12, as it is committed."""
+    """The text of each row of the table in chapter 13, as it is committed."""
     notebook = nbformat.read(ROOT / "chapters" / "13_what_is_true.ipynb", as_version=4)
     outputs = [o for cell in notebook.cells for o in cell.get("outputs", [])]
     source = "\n".join("".join(o.get("data", {}).get("text/html", "")) for o in outputs)
