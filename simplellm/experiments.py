@@ -189,6 +189,8 @@ _TEXT: dict[str, Any] = {
     "measures": {"test": {}},
 }
 
+_SMALLER: dict[str, Any] = {"d_model": 32, "n_layers": 1, "n_heads": 2, "max_seq_len": 32}
+
 _EXPERIMENTS = (
     _task("copy", "Copy 16 symbols", "copy", 200),
     _task("reverse", "Say 16 symbols backwards", "reverse", 200),
@@ -310,6 +312,26 @@ _EXPERIMENTS = (
         common={**_TEXT, "model": {**MICROSCOPE, **POSITION_ARMS["learned"]}, "steps": 200},
         arms={"normal": {}, "uniform": {"table": "uniform"}},
         rates=(3e-3,),
+    ),
+    # Smaller than the microscope, so that a chapter trains all arms of a seed while one waits.
+    Experiment(
+        name="unused_rows",
+        title="Rows of the bytes that a text never has: one table or two, with decay or without",
+        common={
+            "task": "text",
+            "task_options": {"bytes": True},
+            "model": {**MICROSCOPE, **POSITION_ARMS["learned"], **_SMALLER},
+            "seq_len": 32,
+            "batch": 8,
+            "steps": 200,
+            "measures": {"test": {}, "unused": {}},
+        },
+        arms={
+            f"{tied}, {decay}": {"model": {"tie_weights": tied == "tied"}, "weight_decay": by}
+            for tied in ("untied", "tied")
+            for decay, by in (("no decay", 0.0), ("decay 0.1", 0.1))
+        },
+        rates=(1e-2,),
     ),
 )
 

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .checks import check_positive_int, check_positive_number
+from .checks import check_number, check_positive_int, check_positive_number
 from .corpus import aligned_windows, python_topics, random_windows, split_blocks
 from .learned_positional_embedding import LearnedPositionalEmbedding
 from .model import SimpleLLM, SimpleLLMConfig, next_token_loss
@@ -34,6 +34,9 @@ from .vocabulary import PAD, Vocabulary
 Progress = Callable[[int, int, float], None]
 #: Called before each step and after the last with the step and the model.
 OnStep = Callable[[int, SimpleLLM], None]
+
+#: Settings that came after the first records, with what those meant: keys stay the same.
+ADDED_SETTINGS = {"weight_decay": 0.0}
 
 #: Ids in one block of text: 512 inputs, and one more target for the last.
 BLOCK = 513
@@ -50,8 +53,9 @@ class Run:
             in the second.
         seed: Decides initialisation and data.
         task: A task of :mod:`simplellm.tasks`, or ``"text"``.
-        task_options: Its options. For text: ``bpe`` (number of tokens; characters without it) and
-            ``size`` (train on that many ids from the start only; tests are on all of the text).
+        task_options: Its options. For text: ``bpe`` (number of tokens) or ``bytes`` (True for one
+            token per byte; characters without either), and ``size`` (train on that many ids from
+            the start only; tests are on all of the text).
         model: Arguments of :class:`SimpleLLMConfig` but for ``vocab_size``.
         table: Distribution the token table is drawn from, ``"normal"`` or ``"uniform"``, of the
             same standard deviation.
@@ -61,6 +65,7 @@ class Run:
         warmup: Steps in which the learning rate rises.
         clip: Largest norm of the whole gradient; None for no limit.
         table_lr: Factor on the learning rate of the token table alone.
+        weight_decay: By what share of the learning rate AdamW shrinks every parameter in a step.
         offsets: Positions of a training window start at a random number up to this one.
         windows: For text, ``"random"`` crops or ``"aligned"`` windows at fixed places.
         measures: What is measured at the end: names of :data:`MEASURES` with their options.
@@ -92,6 +97,7 @@ class Run:
     offsets: int = 0
     windows: str = "random"
     measures: Mapping[str, Any] = field(default_factory=dict)
+    weight_decay: float = 0.0
 
     def __post_init__(self) -> None:
         for setting in dataclasses.fields(self):
@@ -100,6 +106,8 @@ class Run:
             check_positive_int(name, getattr(self, name))
         check_positive_number("lr", self.lr)
         check_positive_number("table_lr", self.table_lr)
+        if check_number("weight_decay", self.weight_decay) < 0:
+            raise ValueError(f"weight_decay must be at least 0, got {self.weight_decay}.")
         for name, choices in (
             ("stage", ("select", "final")),
             ("table", ("normal", "uniform")),
@@ -116,8 +124,11 @@ class Run:
             )
 
     def to_dict(self) -> dict[str, Any]:
-        """Return all settings as JSON values."""
+        """Return all settings as JSON values, but for added ones that are left as they were."""
         settings: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(self)))
+        for name, default in ADDED_SETTINGS.items():
+            if settings[name] == default:
+                del settings[name]
         return settings
 
     @classmethod
@@ -154,14 +165,15 @@ class Trained:
 
 
 @functools.lru_cache(maxsize=4)
-def _text_ids(bpe: int | None) -> tuple[Tensor, Vocabulary]:
+def _text_ids(bpe: int | None, in_bytes: bool) -> tuple[Tensor, Vocabulary]:
     """Python's help as ids, and the vocabulary: kept, because every run of a sweep asks for it."""
     text = python_topics()
-    vocabulary = (
-        Vocabulary.characters(text, byte_fallback=False)
-        if bpe is None
-        else Vocabulary.bpe(text, bpe)
-    )
+    if bpe is not None:
+        vocabulary = Vocabulary.bpe(text, bpe)
+    elif in_bytes:
+        vocabulary = Vocabulary.bytes()
+    else:
+        vocabulary = Vocabulary.characters(text, byte_fallback=False)
     return torch.tensor(vocabulary.encode(text)), vocabulary
 
 
@@ -173,11 +185,15 @@ class Data:
         self.generator = torch.Generator().manual_seed(1_000_003 * (run.seed + 1))
         if run.task == "text":
             options = dict(run.task_options)
-            ids, self.vocabulary = _text_ids(options.pop("bpe", None))
+            bpe, in_bytes = options.pop("bpe", None), options.pop("bytes", False)
+            if bpe is not None and in_bytes:
+                raise ValueError("task_options of text must have bpe or bytes, got both.")
+            ids, self.vocabulary = _text_ids(bpe, in_bytes)
             size = options.pop("size", len(ids))
             if options:
                 raise ValueError(
-                    f"task_options of text must be among bpe, size, got {', '.join(options)}."
+                    "task_options of text must be among bpe, bytes, size, got "
+                    f"{', '.join(options)}."
                 )
             train_blocks, held_out = split_blocks(ids, block=BLOCK)
             self.train_blocks = train_blocks[: max(1, size // BLOCK)]
@@ -278,7 +294,7 @@ def fit(
     optimizer = torch.optim.AdamW(
         [{"params": others, "lr": run.lr}, {"params": [table], "lr": run.lr * run.table_lr}],
         betas=(0.9, 0.98),
-        weight_decay=0.0,
+        weight_decay=run.weight_decay,
         fused=True,
     )
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: learning_rate(step, run))
@@ -453,6 +469,51 @@ def measure_rows(rows: Tensor, lags: int = 32) -> dict[str, Any]:
     }
 
 
+def measure_unused(trained: Trained) -> dict[str, Any]:
+    """Measure the rows of tokens that the training text never has, at the start and now.
+
+    The rows are those of the output projection ("output"), which is the token table where it is
+    tied, and those of the token table ("table"). Of each: "cosine" of two of them (mean over all
+    pairs), "norm" (mean length), "spread" (RMS about their mean row), and "moved" (mean length of
+    the way from where they were, over their length then). "against_hidden" is the cosine of the
+    mean way in the output projection with the mean vector that is projected.
+    """
+    run, data, model = trained.run, trained.data, trained.model
+    if run.task != "text":
+        raise ValueError(f"measures must not ask for unused with task = {run.task!r}: text only.")
+    unused = torch.bincount(data.train_blocks.flatten(), minlength=data.vocab_size) == 0
+    start = build_model(run, data)
+    scores: dict[str, Any] = {"unused_count": int(unused.sum())}
+
+    def tables(of: SimpleLLM) -> dict[str, Tensor]:
+        table = of.input_embedding.token_embedding.embedding.weight
+        return {"output": of.output_weight.detach()[unused], "table": table.detach()[unused]}
+
+    before, after = tables(start), tables(model)
+    for name, rows in after.items():
+        way = rows - before[name]
+        scores[f"{name}_moved"] = (way.norm(dim=1) / before[name].norm(dim=1)).mean().item()
+        for when, each in (("", rows), ("_at_start", before[name])):
+            scores[f"{name}_cosine{when}"] = mean_pair_cosine(each)
+            scores[f"{name}_norm{when}"] = each.norm(dim=1).mean().item()
+            scores[f"{name}_spread{when}"] = (each - each.mean(0)).square().mean().sqrt().item()
+    projected: list[Tensor] = []
+    hook = model.norm.register_forward_hook(lambda _, __, out: projected.append(out))
+    model(data.test_batch(sequences=64)[0])
+    hook.remove()
+    mean = projected[0].detach().flatten(0, 1).mean(0)
+    way = (after["output"] - before["output"]).mean(0)
+    scores["against_hidden"] = F.cosine_similarity(way, mean, dim=0).item()
+    return scores
+
+
+def mean_pair_cosine(rows: Tensor) -> float:
+    """Compute the mean cosine of two different rows, over all pairs."""
+    units = F.normalize(rows, dim=1)
+    count = len(units)
+    return float((units.sum(0).square().sum() - count) / (count * (count - 1)))
+
+
 def centred_cosine(rows: Tensor) -> Tensor:
     """Compute the cosine between any two rows after subtracting their mean, ``(rows, rows)``."""
     rows = F.normalize(rows - rows.mean(0), dim=1)
@@ -466,4 +527,5 @@ MEASURES: dict[str, Callable[..., dict[str, Any]]] = {
     "offsets": measure_offsets,
     "shift": measure_shift,
     "positions": measure_positions,
+    "unused": measure_unused,
 }

@@ -71,6 +71,17 @@ def test_every_arm_has_a_finite_score_for_every_seed(name: str) -> None:
         assert losses.shape == (len(SEEDS),) and np.isfinite(losses).all(), arm
 
 
+def test_rows_that_no_text_reached_end_up_alike_where_the_table_is_tied() -> None:
+    cosine = final_scores(records("unused_rows"), "table_cosine")
+    moved = final_scores(records("unused_rows"), "table_moved")
+    spread = final_scores(records("unused_rows"), "table_spread")
+    for decay in ("no decay", "decay 0.1"):
+        assert cosine[f"tied, {decay}"].min() > 0.98
+        assert np.abs(cosine[f"untied, {decay}"]).max() < 0.01
+    assert (moved["untied, no decay"] == 0).all()
+    assert (spread["tied, decay 0.1"] < spread["tied, no decay"]).all()
+
+
 # -- repeatable ------------------------------------------------------------------------------------
 
 QUICK = [("stripes", "learned"), ("token_back", "rope")]

@@ -25,6 +25,7 @@ from simplellm.training import (
     centred_cosine,
     fit,
     learning_rate,
+    mean_pair_cosine,
     progress_bar,
     steps_to,
     thin,
@@ -80,10 +81,18 @@ def test_every_setting_changes_the_key() -> None:
         "offsets": 1,
         "windows": "aligned",
         "measures": {},
+        "weight_decay": 0.1,
     }
     assert set(changes) == {field.name for field in dataclasses.fields(Run)}
     keys = {run().key} | {run(**{name: value}).key for name, value in changes.items()}
     assert len(keys) == len(changes) + 1
+
+
+def test_an_added_setting_that_is_left_alone_changes_no_key() -> None:
+    assert "weight_decay" not in run(weight_decay=0.0).to_dict()
+    decayed = run(weight_decay=0.1)
+    assert decayed.to_dict()["weight_decay"] == 0.1 and decayed.key != run().key
+    assert Run.from_dict(decayed.to_dict()) == decayed
 
 
 def test_the_order_in_which_settings_are_written_does_not_change_the_key() -> None:
@@ -98,6 +107,7 @@ def test_the_order_in_which_settings_are_written_does_not_change_the_key() -> No
         ({"lr": 0.0}, "lr must be positive and finite, got 0.0"),
         ({"stage": "last"}, "stage must be 'select' or 'final', got 'last'"),
         ({"table_lr": -1.0}, "table_lr must be positive and finite, got -1.0"),
+        ({"weight_decay": -0.1}, "weight_decay must be at least 0, got -0.1"),
         ({"windows": "none"}, "windows must be 'random' or 'aligned', got 'none'"),
         ({"table": "cauchy"}, "table must be 'normal' or 'uniform', got 'cauchy'"),
         ({"measures": {"speed": {}}}, "measures must be among test, .*, got speed"),
@@ -175,9 +185,16 @@ def test_a_text_may_be_read_in_byte_pairs_and_has_no_other_option() -> None:
     pairs = Data(run(task="text", task_options={"bpe": 270}, seq_len=32))
     assert pairs.vocab_size == pairs.vocabulary.vocab_size == 270 and pairs.seq_len == 32
     with pytest.raises(
-        ValueError, match="options of text must be among bpe, size, got word, words"
+        ValueError, match="options of text must be among bpe, bytes, size, got word, words"
     ):
         Data(run(task="text", task_options={"size": 99, "word": 1, "words": 2}))
+
+
+def test_a_text_may_be_read_in_bytes() -> None:
+    read = Data(run(task="text", task_options={"bytes": True}, seq_len=32))
+    assert read.vocab_size == 3 + 256 and read.vocabulary.kind == "bytes"
+    with pytest.raises(ValueError, match="must have bpe or bytes, got both"):
+        Data(run(task="text", task_options={"bytes": True, "bpe": 270}))
 
 
 @pytest.mark.parametrize(("windows", "least", "most"), [("aligned", 64, 64), ("random", 0, 12)])
@@ -417,6 +434,54 @@ def test_shifted_windows_are_measured_on_the_training_text() -> None:
     described = run(task="text", task_options={"size": 3000}, seq_len=32, measures={"shift": {}})
     scores = train(described)["scores"]
     assert scores["loss_aligned"] > 0 and scores["loss_shifted"] > 0
+
+
+def unused_rows(**changes: Any) -> dict[str, Any]:
+    described = run(
+        **{"task": "text", "task_options": {"bytes": True}, "seq_len": 32, "lr": 1e-2, "warmup": 1}
+        | {"steps": 20, "measures": {"unused": {}}}
+        | changes
+    )
+    scores: dict[str, Any] = train(described)["scores"]
+    return scores
+
+
+def test_rows_that_no_text_reaches_stay_in_a_table_of_their_own() -> None:
+    scores = unused_rows(model={"tie_weights": False})
+    assert scores["table_moved"] == 0
+    assert scores["table_cosine"] == scores["table_cosine_at_start"] == pytest.approx(0, abs=0.02)
+    assert scores["output_moved"] > 0.1  # no row of the projection is left alone
+
+
+def test_rows_that_no_text_reaches_are_pushed_one_way_in_a_tied_table() -> None:
+    scores = unused_rows(model={"tie_weights": True, "scale": False})
+    for name in ("moved", "cosine", "norm", "spread"):
+        assert scores[f"table_{name}"] == scores[f"output_{name}"]
+    assert scores["table_cosine"] > 0.8 and scores["table_norm"] > scores["table_norm_at_start"]
+    assert scores["against_hidden"] < -0.5
+
+
+def test_decay_shrinks_what_nothing_else_moves() -> None:
+    options = {"weight_decay": 0.1, "steps": 20}
+    scores = unused_rows(model={"tie_weights": False}, **options)
+    rates = [learning_rate(step, run(warmup=1, **options)) for step in range(20)]
+    left = math.prod(1 - 0.1 * 1e-2 * rate for rate in rates)
+    assert scores["table_moved"] == pytest.approx(1 - left, rel=1e-3)
+    for name in ("norm", "spread"):
+        ratio = scores[f"table_{name}"] / scores[f"table_{name}_at_start"]
+        assert ratio == pytest.approx(left, rel=1e-3)
+
+
+def test_unused_rows_are_those_that_the_training_text_never_has() -> None:
+    described = run(task="text", task_options={"bytes": True}, seq_len=32, steps=1)
+    seen = set(Data(described).train_blocks.flatten().tolist())
+    assert unused_rows(steps=1)["unused_count"] == 259 - len(seen)
+    with pytest.raises(ValueError, match="must not ask for unused with task = 'token_back'"):
+        MEASURES["unused"](fit(run(steps=1)))
+
+
+def test_the_mean_cosine_of_pairs_leaves_out_a_row_with_itself() -> None:
+    assert mean_pair_cosine(torch.tensor([[1.0, 0], [0, 2], [3, 0]])) == pytest.approx(1 / 3)
 
 
 def test_centred_cosine_is_the_correlation_of_rows_around_their_mean() -> None:

@@ -17,6 +17,7 @@ from torch import Tensor
 
 BLOCK = 32  # numbers that share one scale
 Q4_BYTES, Q8_BYTES = 2 + BLOCK // 2, 2 + BLOCK
+Q4_1_BYTES = Q4_BYTES + 2
 
 
 class FormatError(ValueError):
@@ -84,9 +85,8 @@ def from_q8_0(data: bytes, shape: tuple[int, ...]) -> Tensor:
         tensor([8.0000, 8.5000, 9.0000])
     """
     blocks = np.frombuffer(data, np.uint8).reshape(-1, Q8_BYTES)
-    scales = blocks[:, :2].copy().view(np.float16).astype(np.float32)
-    values = blocks[:, 2:].view(np.int8).astype(np.float32)
-    return torch.from_numpy((values * scales).reshape(shape))
+    values = blocks[:, 2:].view(np.int8).astype(np.float32) * _float16(blocks[:, :2])
+    return torch.from_numpy(values.reshape(shape))
 
 
 def from_q4_0(data: bytes, shape: tuple[int, ...]) -> Tensor:
@@ -100,6 +100,30 @@ def from_q4_0(data: bytes, shape: tuple[int, ...]) -> Tensor:
         tensor([0., 2.])
     """
     blocks = np.frombuffer(data, np.uint8).reshape(-1, Q4_BYTES)
-    scales = blocks[:, :2].copy().view(np.float16).astype(np.float32)
-    halves = np.concatenate((blocks[:, 2:] & 15, blocks[:, 2:] >> 4), axis=1)
-    return torch.from_numpy(((halves.astype(np.float32) - 8) * scales).reshape(shape))
+    values = (_halves(blocks[:, 2:]) - 8) * _float16(blocks[:, :2])
+    return torch.from_numpy(values.reshape(shape))
+
+
+def from_q4_1(data: bytes, shape: tuple[int, ...]) -> Tensor:
+    """Decode numbers stored as a float16 scale, a float16 minimum and 32 halves of a byte.
+
+    A half h stands for the minimum and h scales.
+
+    Example:
+        >>> block = np.array([2, 100], np.float16).tobytes() + bytes([0x98]) * 16
+        >>> from_q4_1(block, (2, 16)).unique(dim=1).flatten()
+        tensor([116., 118.])
+    """
+    blocks = np.frombuffer(data, np.uint8).reshape(-1, Q4_1_BYTES)
+    values = _halves(blocks[:, 4:]) * _float16(blocks[:, :2]) + _float16(blocks[:, 2:4])
+    return torch.from_numpy(values.reshape(shape))
+
+
+def _float16(two_bytes: np.ndarray) -> np.ndarray:
+    """The number that each row of two bytes is, as a column of float32."""
+    return two_bytes.copy().view(np.float16).astype(np.float32)
+
+
+def _halves(data: np.ndarray) -> np.ndarray:
+    """The halves of the bytes of each row, 0 to 15: all lower ones, then all upper ones."""
+    return np.concatenate((data & 15, data >> 4), axis=1).astype(np.float32)
