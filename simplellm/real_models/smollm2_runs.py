@@ -171,7 +171,7 @@ def loss_without_rotation(model: SmolLM2, ids: Tensor) -> dict[str, Any]:
     own = model.losses(ids).mean(1)
     count = model.config.n_layers
     alone = [rise([number]) for number in range(count)]
-    ends = [(a, a + 4) for a in range(0, count, 5)]
+    ends = [(a, min(a + 4, count - 1)) for a in range(0, count, 5)]
     ends += [(0, count // 2 - 1), (count // 2, count - 1), (0, count - 1)]
     return {
         "as trained": float(own.mean()),

@@ -140,20 +140,23 @@ def decoder_arms(table: Tensor, seq_len: int) -> dict[str, dict[str, Any]]:
     return arms
 
 
-def with_new_last_rows(table: Tensor, lengths: list[int], count: int, seed: int) -> Tensor:
+def with_new_last_rows(
+    table: Tensor, seq_len: int, lengths: list[int], count: int, seed: int
+) -> Tensor:
     """Make rows of which each text's last ones are new, as those past the end of a table are.
 
     Args:
         table: The model's own.
+        seq_len: Positions of the longest text.
         lengths: How many rows each text needs.
         count: How many of them, from its end, are drawn from N(0, 0.02²).
         seed: Of the draw.
 
     Returns:
-        Shape ``(texts, longest, d_model)``.
+        Shape ``(texts, seq_len, d_model)``.
     """
     chance = torch.Generator().manual_seed(seed)
-    rows = table[: max(lengths)].repeat(len(lengths), 1, 1)
+    rows = table[:seq_len].repeat(len(lengths), 1, 1)
     for text, length in zip(rows, lengths, strict=True):
         text[length - count : length] = 0.02 * torch.randn(count, table.shape[1], generator=chance)
     return rows
@@ -198,7 +201,7 @@ def effect_of_decoder_arms(
     arms = decoder_arms(table, ids.shape[1])
     for count in (1, 2, 4, 8):
         for seed in SEEDS:
-            rows = with_new_last_rows(table, lengths, count, seed)
+            rows = with_new_last_rows(table, ids.shape[1], lengths, count, seed)
             arms[f"last {count} rows new, seed {seed}"] = {"rows": rows}
     found = {}
     for name, options in arms.items():
