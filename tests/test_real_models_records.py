@@ -234,6 +234,8 @@ def test_four_digits_are_kept_of_floats_and_all_of_integers() -> None:
         ({"a": math.nan}, {"a": 1.0}, ["/a: nan, not 1.0"]),
         ({"right": 33}, {"right": 34}, []),
         ({"right": 33}, {"right": 35}, ["/right: 33, not 35"]),
+        ({"same": 0.5}, {"same": 0.509}, []),
+        ({"same": 0.5}, {"same": 0.511}, ["/same: 0.5, not 0.511"]),
         ({"ids": [1, 2]}, {"ids": [1, 3]}, ["/ids/1: 2, not 3"]),
         ({"ids": [1]}, {"ids": [1, 3]}, ["/ids: [1], not [1, 3]"]),
         ({"a": 1}, {"b": 1}, [": {'a': 1}, not {'b': 1}"]),

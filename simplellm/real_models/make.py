@@ -53,6 +53,8 @@ RELATIVE, ABSOLUTE = 2e-3, 1e-3
 IN_BFLOAT16 = 0.5
 #: A passage whose two best answers are nearly the same may fall to the other.
 COUNTS = 1
+#: So may a token, of the hundred that Whisper writes.
+SAME = 0.01
 
 WHAT = {
     TABLE: "The table of positions, rounded from float32 to float16.",
@@ -204,6 +206,8 @@ def differences(found: Any, recorded: Any, where: str = "") -> list[str]:
 def _agree(where: str, found: Any, recorded: Any) -> bool:
     if where.endswith("/right"):
         return abs(found - recorded) <= COUNTS
+    if where.endswith("/same"):
+        return abs(found - recorded) <= SAME
     if isinstance(found, float) and isinstance(recorded, (int, float)):
         if "/bfloat16/" in where:
             return math.isclose(found, recorded, rel_tol=IN_BFLOAT16)
