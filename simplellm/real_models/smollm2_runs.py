@@ -26,6 +26,7 @@ GAPS = (
     *(0, 100, 1000, 2000, 4000, 6000, 7000, 7808, 8192, 8500, 9000, 9500, 10_000, 10_500),
     *(11_000, 11_500, 12_000, 13_000, 14_000, 16_000, 32_000, 65_536, 1_000_000),
 )
+FIRST_TOKEN_GAPS = (0, 4000, 8192, 10_000, 12_000, 14_000, 16_000, 65_536)
 GAP_BINS = (1, 32, 64, 96, 128, 160, PART)  # of tokens in the part after the gap
 
 
@@ -68,7 +69,12 @@ def in_bins(losses: Tensor, bins: Sequence[int], first: int) -> list[float]:
     return [float(losses[:, a:b].mean()) for a, b in itertools.pairwise(edges)]
 
 
-def loss_by_gap(model: SmolLM2, ids: Tensor, gaps: Sequence[int] = GAPS) -> dict[str, Any]:
+def loss_by_gap(
+    model: SmolLM2,
+    ids: Tensor,
+    gaps: Sequence[int] = GAPS,
+    first_token_gaps: Sequence[int] = FIRST_TOKEN_GAPS,
+) -> dict[str, Any]:
     """Measure how well a text is foretold when what came before it stands further and further off.
 
     The first half of each window stands at 0, 1, 2, …; the second at its places plus the gap. The
@@ -78,11 +84,13 @@ def loss_by_gap(model: SmolLM2, ids: Tensor, gaps: Sequence[int] = GAPS) -> dict
         model: The model.
         ids: Windows of a text, ``(batch, seq_len)``; ``seq_len`` even.
         gaps: In positions.
+        first_token_gaps: Those for "first_token".
 
     Returns:
         "gap"; "loss", "windows" (that of each window) and "bins" (that between the tokens of
-        "bin_edges" of the second half), each with an entry for each gap; and "alone", the second
-        half without the first, with the same entries.
+        "bin_edges" of the second half), each with an entry for each gap; "alone", the second half
+        without the first, with the same entries; and "first_token", the second half with nothing
+        before it but the first token of all, which stands at 0: the loss at some gaps.
     """
     half = ids.shape[1] // 2
     place = torch.arange(2 * half)
@@ -93,6 +101,13 @@ def loss_by_gap(model: SmolLM2, ids: Tensor, gaps: Sequence[int] = GAPS) -> dict
         for name, value in _summary(late).items():
             found[name].append(value)
     found["alone"] = _summary(model.losses(ids[:, half:]))
+    pair, late = torch.cat((ids[:, :1], ids[:, half:]), 1), place[half:]
+    found["first_token"] = {
+        str(gap): float(
+            model.losses(pair, positions=torch.cat((place[:1], late + gap)))[:, 1:].mean()
+        )
+        for gap in first_token_gaps
+    }
     return found
 
 
@@ -156,7 +171,7 @@ def loss_without_rotation(model: SmolLM2, ids: Tensor) -> dict[str, Any]:
     own = model.losses(ids).mean(1)
     count = model.config.n_layers
     alone = [rise([number]) for number in range(count)]
-    ends = [(a, a + 4) for a in range(0, count, 5)]
+    ends = [(a, min(a + 4, count - 1)) for a in range(0, count, 5)]
     ends += [(0, count // 2 - 1), (count // 2, count - 1), (0, count - 1)]
     return {
         "as trained": float(own.mean()),

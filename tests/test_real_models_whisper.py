@@ -1,0 +1,224 @@
+"""Whisper in plain PyTorch: against torch's own layers, and the sound that it hears."""
+
+from __future__ import annotations
+
+import math
+import shutil
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from simplellm.real_models import Whisper, WhisperConfig, log_mel, whisper
+from simplellm.real_models import whisper_runs as runs
+from simplellm.real_models.tables import halves
+from simplellm.sinusoids import sinusoidal_encoding
+
+SMALL = WhisperConfig(vocab_size=40, d_model=24, n_layers=2, n_heads=3, frames=10, max_seq_len=12)
+IDS = torch.tensor([[2, 7, 9, 3, 11], [5, 8, 8, 29, 0]])
+
+
+@pytest.fixture
+def model() -> Whisper:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        made = Whisper(SMALL)
+        for parameter in made.parameters():  # LayerNorms and biases too
+            nn.init.normal_(parameter, std=0.3)
+    return made.eval().requires_grad_(False)
+
+
+@pytest.fixture
+def frames(model: Whisper) -> Tensor:
+    mel = torch.randn(2, 80, 20, generator=torch.Generator().manual_seed(1))
+    out: Tensor = model.encoder(mel)
+    return out
+
+
+def torchs(layer: nn.Module, own: nn.Module) -> nn.Module:
+    """Give torch's layer the weights of ours."""
+    names = {
+        "self_attn.in_proj_": "self_attention.linear_0.",
+        "self_attn.out_proj.": "self_attention.linear_1.",
+        "norm1.": "self_attention.layer_norm.",
+        "linear1.": "ffn.linear_0.",
+        "linear2.": "ffn.linear_1.",
+    }
+    state = own.state_dict()
+    if isinstance(layer, nn.TransformerDecoderLayer):
+        names |= {"norm2.": "attention.layer_norm.", "norm3.": "ffn.layer_norm."}
+        names |= {"multihead_attn.out_proj.": "attention.linear_2."}
+        for kind in ("weight", "bias"):
+            parts = [state[f"attention.linear_{i}.{kind}"] for i in (0, 1)]
+            state[f"both.{kind}"] = torch.cat(parts)
+        names |= {"multihead_attn.in_proj_": "both."}
+    else:
+        names |= {"norm2.": "ffn.layer_norm."}
+    theirs = {a + kind: state[b + kind] for a, b in names.items() for kind in ("weight", "bias")}
+    layer.load_state_dict(theirs)
+    return layer.eval()
+
+
+def test_the_encoder_is_torchs_own_behind_two_convolutions(model: Whisper) -> None:
+    mel = torch.randn(2, 80, 20, generator=torch.Generator().manual_seed(2))
+    encoder = model.encoder
+    gelu = nn.functional.gelu
+    x = gelu(encoder.conv2(gelu(encoder.conv1(mel)))).transpose(1, 2)
+    x = x + encoder.position_encodings.encodings
+    for own in encoder.layers:
+        layer = nn.TransformerEncoderLayer(
+            24, 3, 96, dropout=0, activation="gelu", batch_first=True, norm_first=True
+        )
+        x = torchs(layer, own)(x)
+    assert torch.allclose(encoder.layer_norm(x), encoder(mel), atol=1e-5)
+
+
+def test_the_decoder_is_torchs_own_with_a_tied_head(model: Whisper, frames: Tensor) -> None:
+    decoder = model.decoder
+    x = decoder.embeddings(IDS) + decoder.position_encodings.encodings[:5]
+    mask = nn.Transformer.generate_square_subsequent_mask(5)
+    for own in decoder.layers:
+        layer = nn.TransformerDecoderLayer(
+            24, 3, 96, dropout=0, activation="gelu", batch_first=True, norm_first=True
+        )
+        x = torchs(layer, own)(x, frames, tgt_mask=mask)
+    logits, attention = decoder(IDS, frames)
+    assert torch.allclose(decoder.layer_norm(x) @ decoder.embeddings.weight.T, logits, atol=1e-4)
+    for weights in attention:
+        assert weights.shape == (2, 3, 5, 5)
+        assert torch.allclose(weights.sum(-1), torch.ones(2, 3, 5))
+        assert not weights.triu(1).any()
+
+
+def test_rows_take_the_place_of_the_tables(model: Whisper, frames: Tensor) -> None:
+    table = model.decoder.position_encodings.encodings
+    logits, _ = model.decoder(IDS, frames)
+    assert torch.equal(model.decoder(IDS, frames, rows=table[:5])[0], logits)
+    assert not torch.allclose(model.decoder(IDS, frames, rows=table[1:6])[0], logits, atol=0.1)
+    many = torch.zeros(1, 13, dtype=torch.long)
+    with pytest.raises(ValueError, match="ids have 13 positions, and the table has 12 rows"):
+        model.decoder(many, frames[:1])
+
+
+def test_it_writes_to_the_end_and_no_further(
+    model: Whisper, frames: Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(whisper, "START", 1)
+    monkeypatch.setattr(whisper, "NO_TIMES", 2)
+    free = model.transcribe(frames, longest=6)
+    assert [len(text) for text in free] == [8, 8] and free[0][:2] == [1, 2]
+    monkeypatch.setattr(whisper, "END", free[0][4])
+    stopped = model.transcribe(frames, longest=6)[0]
+    assert stopped == free[0][: free[0].index(free[0][4]) + 1]
+
+
+def test_each_parameter_has_a_name_in_the_file(model: Whisper) -> None:
+    names = {whisper.file_name(name) for name in model.state_dict()}
+    assert len(names) == len(model.state_dict())
+    assert {
+        "encoder/conv1/weight",
+        "encoder/position_encodings/encodings",
+        "decoder/embeddings/weight",
+        "decoder/layer_1/attention/layer_norm/beta",
+        "decoder/layer_0/ffn/linear_1/bias",
+        "decoder/layer_norm/gamma",
+    } <= names
+
+
+# ---- sound ---------------------------------------------------------------------------------------
+
+
+def test_mel_bands_are_triangles_of_area_one() -> None:
+    filters = whisper.mel_filters()
+    assert filters.shape == (80, 201) and filters.min() == 0
+    assert (filters.sum(1)[20:] * 40).tolist() == pytest.approx([1] * 60, abs=0.1)  # 40 Hz a bin
+    tops = filters.argmax(1)
+    assert (tops.diff() >= 0).all() and tops[-1] * 40 == pytest.approx(7699, abs=40)
+
+
+def test_a_tone_is_loudest_in_its_band_and_where_it_sounds() -> None:
+    tone = (torch.arange(16_000) * math.tau * 1000 / 16_000).sin()
+    for later in (0, 100):
+        mel = log_mel(tone, later)
+        assert mel.shape == (80, 3000)
+        begin = 2 * later
+        loud = mel.max(0).values > 0
+        assert loud[begin + 5 : begin + 95].all() and not loud[: max(0, begin - 5)].any()
+        assert not loud[begin + 105 :].any()
+        band = int(mel[:, begin + 50].argmax())
+        assert whisper.mel_filters()[band, 25] > 0  # 25 times 40 Hz
+
+
+@pytest.mark.parametrize(("seconds", "later"), [(31, 0), (20, 501), (1, -1)])
+def test_a_sound_that_does_not_end_in_time_is_refused(seconds: int, later: int) -> None:
+    with pytest.raises(ValueError, match="sound must end within 30 s"):
+        log_mel(torch.zeros(seconds * 16_000), later)
+
+
+def test_without_a_speaker_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    with pytest.raises(runs.SpeakerError, match=r"espeak-ng, .* apt-get install espeak-ng"):
+        runs.spoken("Hello.")
+
+
+# ---- what is measured ----------------------------------------------------------------------------
+
+
+def test_arms_of_the_decoder_are_rows_for_each_position() -> None:
+    table = torch.randn(448, 384, generator=torch.Generator().manual_seed(0))
+    arms = runs.decoder_arms(table, 10)
+    for name, options in arms.items():
+        rows = options.get("rows", table[:10])
+        assert rows.shape == (10, 384), name
+        if name.startswith("row 0 kept"):
+            assert torch.equal(rows[0], table[0])
+    assert torch.equal(arms["shift 8"]["rows"], table[8:18])
+    assert torch.equal(arms["row 0 kept, rest shift 8"]["rows"][1:], table[9:18])
+    assert torch.equal(arms["row 0 at place 5"]["rows"][5], table[0])
+    assert torch.equal(arms["row 0 at place 5"]["rows"][[0, 4, 6]], table[[1, 5, 6]])
+    own = arms["row 1 at row 0's length in its place"]["rows"]
+    assert own[0].norm() == pytest.approx(float(table[0].norm()), rel=1e-5)
+    assert torch.equal(own[1:], table[1:10])
+
+
+def test_only_the_last_rows_of_each_text_are_new() -> None:
+    table = torch.ones(448, 384)
+    rows = runs.with_new_last_rows(table, 9, [5, 8], 2, 0)
+    changed = (rows != 1).any(-1)
+    assert [row.nonzero().flatten().tolist() for row in changed] == [[3, 4], [6, 7]]
+    assert rows[changed].std() == pytest.approx(0.02, rel=0.1)
+
+
+def test_an_outcome_is_over_the_tokens_that_were_written(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(runs, "END", 7)
+    texts = [[1, 2, 3, 4], [1, 2, 5]]
+    logits = torch.zeros(2, 4, 8)
+    logits[0, 1, 3] = logits[0, 2, 0] = 100.0  # 3 is expected, 4 is not
+    found = runs.outcome(logits, texts)
+    assert found["clips"] == pytest.approx([50, math.log(8)])
+    assert found["loss"] == pytest.approx((0 + 100 + math.log(8)) / 3)
+    assert found["same"] == pytest.approx(1 / 3)
+
+
+def test_arms_of_the_encoder_are_the_formula_moved_and_laid_out_otherwise() -> None:
+    table = halves(1500, 384).float()
+    arms = runs.encoder_arms(table)
+    assert {arm.shape for arm in arms.values()} == {(1500, 384)}
+    assert torch.allclose(arms["from 500"][:1000], table[500:], atol=1e-6)
+    assert torch.allclose(arms["from 500"][1000:], halves(2000, 384)[1500:].float())
+    assert torch.equal(arms["rolled by 500"][-500:], table[:500])
+    woven = arms["sines and cosines interleaved"]
+    assert torch.equal(woven[:, 0::2], table[:, :192])
+    assert torch.equal(woven[:, 1::2], table[:, 192:])
+    paper = arms["exponents over d/2"]
+    assert torch.allclose(paper[:, 5].double(), sinusoidal_encoding(range(1500), 384)[:, 10])
+    assert 0.001 < (paper - table).abs().max() < 2.01
+
+
+def test_the_same_sound_has_the_same_samples_in_another_rate() -> None:
+    wave = (torch.arange(2205) * math.tau * 100 / 22_050).sin()
+    found = runs.resampled(wave, 22_050, 16_000)
+    expected = (torch.arange(1600) * math.tau * 100 / 16_000).sin()
+    assert torch.allclose(found, expected, atol=1e-4)
