@@ -40,11 +40,6 @@ def with_the_mean(table: Tensor) -> Tensor:
     return (alike.amax(1) > 0.99).nonzero().flatten()
 
 
-def with_itself(table: Tensor) -> Tensor:
-    """The same with each row compared with itself too."""
-    return torch.arange(len(table))
-
-
 def tables() -> list[tuple[Any, ...]]:
     """Tables with a large mean row, in which some rows are nearly the same."""
     made = []
@@ -104,8 +99,11 @@ EXERCISES: tuple[Exercise, ...] = (
         takes="a table",
         right="Once the mean row is out, twins stand out: nothing else is above 0.99.",
         mistakes=(
-            (with_the_mean, "The mean row is still in: with it, every row is like every other."),
-            (with_itself, "Every row is like itself. Leave that one out."),
+            (
+                with_the_mean,
+                "Every row is found. Is the mean row still in, which makes all rows alike? Or is "
+                "each row compared with itself?",
+            ),
         ),
     ),
 )
