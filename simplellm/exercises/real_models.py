@@ -40,6 +40,12 @@ def with_the_mean(table: Tensor) -> Tensor:
     return (alike.amax(1) > 0.99).nonzero().flatten()
 
 
+def only_later(table: Tensor) -> Tensor:
+    """The same where each row is compared with those after it: the last twin has none."""
+    units = torch.nn.functional.normalize(table - table.mean(0), dim=1)
+    return ((units @ units.T).triu(1).amax(1) > 0.99).nonzero().flatten()
+
+
 def tables() -> list[tuple[Any, ...]]:
     """Tables with a large mean row, in which some rows are nearly the same."""
     made = []
@@ -103,6 +109,10 @@ EXERCISES: tuple[Exercise, ...] = (
                 with_the_mean,
                 "Every row is found. Is the mean row still in, which makes all rows alike? Or is "
                 "each row compared with itself?",
+            ),
+            (
+                only_later,
+                "One of each set is missing. A row's twin may stand before it as well as after.",
             ),
         ),
     ),
