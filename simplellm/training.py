@@ -445,6 +445,17 @@ def measure_positions(trained: Trained, lags: int = 32) -> dict[str, Any]:
             ": only a learned table has rows to look at."
         )
     rows = positions.embedding.weight[: trained.data.seq_len].detach()
+    return measure_rows(rows, lags)
+
+
+def measure_rows(rows: Tensor, lags: int = 32) -> dict[str, Any]:
+    """Measure a table of positions, ``(positions, d_model)``: similarity by lag, and row norms.
+
+    Returns:
+        "cosine_by_lag", the mean centred cosine of rows 0, 1, … ``lags`` apart;
+        "correlation_with_sinusoid", that of all centred cosines of two rows with those of as many
+        sinusoids; "row_norm", the mean.
+    """
     similarity = centred_cosine(rows)
     sinusoid = centred_cosine(sinusoidal_encoding(torch.arange(len(rows)), rows.shape[1]).float())
     off = ~torch.eye(len(rows), dtype=torch.bool)

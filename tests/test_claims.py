@@ -42,6 +42,7 @@ from simplellm.claims import (
     verdict,
 )
 from simplellm.claims import claim as claim_module
+from simplellm.claims.models import IN_MODELS
 from simplellm.claims.table import link, script, stylesheet
 from simplellm.records import mean_and_interval
 from tools.machine.browser import chromium
@@ -339,6 +340,7 @@ SUBJECTS = {
     "the batch axis": {"shapes-fit"},
     "tying": {"tying-saves", "tying-free", "both-ends"},
     "the first loss": {"first-loss"},
+    "models that people use": {"shift-breaks", "table-ends"},
 }
 
 
@@ -460,6 +462,45 @@ def test_table_holds_every_claim_with_its_number_rule_and_verdict() -> None:
         assert claim.rule.sentence(claim.unit) in text
         assert str(judged.verdict) in text and judged.under in text
         assert all(f"{f.condition} {f.number(claim.unit)}" in text for f in judged.findings)
+
+
+def test_table_says_in_which_models_people_use_a_claim_is_met_again() -> None:
+    rows = Page(TABLE.html()).rows
+    met = [judged for judged in JUDGED if judged.in_models]
+    assert {judged.claim.key for judged in met} == set(IN_MODELS)
+    for judged in met:
+        text = rows[f"claim-{judged.claim.key}"]
+        for said, found in zip(judged.claim.in_models, judged.in_models, strict=True):
+            number = found.number(said.unit)
+            assert f"{judged.said_by(found)}: {said.number} {number}" in text
+            assert f"({judged.said_by(found)}: {number}, {said.number})" in repr(
+                ClaimsTable([judged])
+            )
+
+
+@pytest.mark.parametrize(
+    ("verdict", "number", "words"),
+    [
+        (Verdict.HOLDS, 1.0, "also in Model"),
+        (Verdict.HOLDS_IF, 1.0, "also in Model"),
+        (Verdict.HOLDS, -1.0, "not in Model"),
+        (Verdict.FAILS, -1.0, "not in Model"),
+        (Verdict.FAILS, 1.0, "but in Model"),
+        (Verdict.OPEN, 1.0, "but in Model"),
+        (Verdict.FAILS, math.nan, "open in Model"),
+    ],
+)
+def test_a_model_people_use_says_whether_the_sentence_is_true_there(
+    verdict: Verdict, number: float, words: str
+) -> None:
+    found = find("Model", number, Above(0.0))
+    assert replace(WHOLE, verdict=verdict).said_by(found) == words
+
+
+def test_a_model_people_use_has_no_part_in_the_verdict() -> None:
+    claim = next(claim for claim in CLAIMS if claim.key == "drowned")
+    assert claim.in_models
+    assert judge(replace(claim, in_models=())).verdict is judge(claim).verdict
 
 
 WHOLE = Judged(
@@ -589,7 +630,12 @@ def test_no_id_stands_twice_on_the_page() -> None:
 
 
 def test_table_links_to_the_sections() -> None:
-    assert Page(TABLE.html()).links == [link(claim) for claim in CLAIMS]
+    chapter = "12_real_models.ipynb"
+    links: list[str] = []
+    for claim in CLAIMS:
+        links += [f"{chapter}#{m.section.replace(' ', '-')}" for m in claim.in_models]
+        links.append(link(claim))
+    assert Page(TABLE.html()).links == links
 
 
 @pytest.mark.parametrize("element", [STRIP, TABLE], ids=["strip", "table"])
@@ -645,7 +691,7 @@ def test_light_and_dark_define_the_same_colours() -> None:
 
 
 def committed_outputs() -> list[str]:
-    notebook = nbformat.read(ROOT / "chapters" / "12_what_is_true.ipynb", as_version=4)
+    notebook = nbformat.read(ROOT / "chapters" / "13_what_is_true.ipynb", as_version=4)
     outputs = [o for cell in notebook.cells for o in cell.get("outputs", [])]
     html = ["".join(o.get("data", {}).get("text/html", "")) for o in outputs]
     return [text for text in html if "simplellm-claims" in text]

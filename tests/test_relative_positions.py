@@ -83,6 +83,24 @@ def test_a_head_that_has_no_pairs_is_refused_by_name(head_dim: int, message: str
         rotations_at(torch.tensor([0]), head_dim)
 
 
+# What transformers 5.24.0 makes of the vector 1 … 8 at position 5, base 10,000.
+TURNED_IN_HALVES = [5.0783, -1.1214, 2.6464, 3.96, 0.4594, 6.2243, 7.1412, 8.0199]  # Llama
+TURNED_IN_PAIRS = [2.2015, -0.3916, 0.715, 4.9486, 4.6939, 6.2424, 6.9599, 8.0349]  # GPT-J
+
+
+def test_pairs_of_neighbours_are_turned_as_gpt_j_turns_them() -> None:
+    turned = rotate(torch.arange(1.0, 9.0), rotations_at(torch.tensor(5), 8))
+    assert turned.tolist() == pytest.approx(TURNED_IN_PAIRS, abs=1e-4)
+
+
+def test_llama_turns_the_same_pairs_in_other_columns() -> None:
+    """Its pair i is in columns i and i + d/2, ours in 2i and 2i + 1."""
+    halves = torch.arange(8).reshape(2, 4)
+    x = torch.arange(1.0, 9.0)[halves.T.flatten()]
+    turned = rotate(x, rotations_at(torch.tensor(5), 8)).reshape(4, 2).T.flatten()
+    assert turned.tolist() == pytest.approx(TURNED_IN_HALVES, abs=1e-4)
+
+
 # -- ALiBi -----------------------------------------------------------------------------------------
 
 
@@ -120,6 +138,34 @@ def test_the_penalty_grows_by_the_slope_with_each_position() -> None:
         assert torch.equal(bias[0, head], -slope * distance[0].float())
 
 
+@pytest.mark.parametrize(
+    ("n_heads", "slopes"),
+    [
+        # Bloom and MPT in transformers 5.24.0, and x-transformers 2.31.10
+        (12, [0.5, 0.25, 0.125, 0.0625, 0.03125, 0.015625, 0.0078125, 0.00390625]),
+        # Bloom in transformers 5.24.0
+        (20, [0.707107, 0.5, 0.353553, 0.25, 0.176777, 0.125, 0.088388, 0.0625]),
+    ],
+)
+def test_first_slopes_are_those_of_libraries_where_heads_are_no_power_of_two(
+    n_heads: int, slopes: list[float]
+) -> None:
+    assert alibi_slopes(n_heads)[:8].tolist() == pytest.approx(slopes, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("n_heads", "slopes"),
+    [
+        (12, [0.707107, 0.353553, 0.176777, 0.088388]),
+        (20, [0.840896, 0.594604, 0.420448, 0.297302]),
+    ],
+)
+def test_last_slopes_are_those_of_libraries_where_heads_are_no_power_of_two(
+    n_heads: int, slopes: list[float]
+) -> None:
+    assert alibi_slopes(n_heads)[-4:].tolist() == pytest.approx(slopes, abs=1e-6)
+
+
 # -- T5 --------------------------------------------------------------------------------------------
 
 
@@ -152,6 +198,24 @@ def test_a_far_bucket_begins_at_its_bound_where_that_is_whole(half: int, factor:
     for j in range(half):
         bound = half * factor**j
         assert bias.buckets(torch.tensor([bound - 1, bound])).tolist() == [half + j - 1, half + j]
+
+
+# Where each bucket begins in T5 of transformers 5.24.0, asked at every distance.
+@pytest.mark.parametrize(
+    ("n_buckets", "max_distance", "begins"),
+    [
+        (32, 128, [*range(17), 19, 21, 24, 27, 31, 35, 40, 46, 52, 59, 67, 77, 87, 99, 113]),
+        (16, 64, [*range(9), 11, 14, 18, 23, 30, 39, 50]),
+        (8, 20, [*range(5), 6, 9, 14]),
+    ],
+)
+def test_buckets_begin_where_those_of_a_library_do(
+    n_buckets: int, max_distance: int, begins: list[int]
+) -> None:
+    bias = RelativePositionBias(1, n_buckets=n_buckets, max_distance=max_distance)
+    buckets = bias.buckets(torch.arange(4000))
+    assert [int((buckets == b).nonzero()[0]) for b in range(n_buckets)] == begins
+    assert bool((buckets.diff() >= 0).all())
 
 
 def test_each_distance_is_given_the_number_of_its_bucket() -> None:

@@ -17,6 +17,7 @@ from simplellm import InputEmbedding, LearnedPositionalEmbedding, PositionalEnco
 from simplellm import sinusoidal_encoding as encoding
 from simplellm.silent_bugs import (
     CORRECT,
+    FROM_LIFE,
     MUTANTS,
     PROMISES,
     SHAPES,
@@ -29,13 +30,14 @@ from simplellm.silent_bugs import (
     grade,
 )
 
-every_mutant = pytest.mark.parametrize("name", MUTANTS)
+BROKEN = {**MUTANTS, **FROM_LIFE}
+every_mutant = pytest.mark.parametrize("name", BROKEN)
 every_correct_layer = pytest.mark.parametrize("name", CORRECT)
 
 
 @pytest.fixture(scope="module")
 def reference() -> Report:
-    return grade(PROMISES.values())
+    return grade(PROMISES.values(), BROKEN)
 
 
 @pytest.mark.parametrize(
@@ -79,7 +81,7 @@ def test_every_reference_check_is_there_for_a_mutant(reference: Report) -> None:
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_no_verdict_of_the_reference_checks_hangs_on_the_seed(reference: Report, seed: int) -> None:
     for name, promise in PROMISES.items():
-        for group in (MUTANTS, CORRECT):
+        for group in (BROKEN, CORRECT):
             for key, variant in group.items():
                 torch.manual_seed(seed)
                 try:
@@ -89,6 +91,7 @@ def test_no_verdict_of_the_reference_checks_hangs_on_the_seed(reference: Report,
                 assert verdict == (key not in reference.catches[name]), (name, key)
 
 
+UNTIED = "loading makes 2 parameters of 1: what was shared came apart"
 # Promise, mutant, and how far it must be off: 4 is √16 and 6 is √36, the widths that are asked.
 DEVIATIONS = (
     ("own sentence", "batch axis", "largest difference a neighbour makes: 2"),
@@ -112,6 +115,7 @@ DEVIATIONS = (
         "clamped",
         "past the end a learned table answers with rows it does not have: inf",
     ),
+    ("checkpoint", "untied by loading", f"{UNTIED}: inf"),
     ("low precision", "table left behind", "a layer in bfloat16 returns float32: inf"),
     ("low precision", "scale on position", "largest difference from the formula: 3"),
 )
@@ -121,7 +125,7 @@ DEVIATIONS = (
 def test_a_promise_says_what_it_measured_and_how_much(promise, mutant: str, words: str) -> None:
     torch.manual_seed(0)
     with pytest.raises(AssertionError) as refusal:
-        PROMISES[promise](MUTANTS[mutant].make)
+        PROMISES[promise](BROKEN[mutant].make)
     assert str(refusal.value) == f"{promise}: {words}"
 
 
@@ -170,7 +174,7 @@ def test_shapes_count_every_size_and_mode_that_comes_out_wrong() -> None:
 
 @every_mutant
 def test_mutant_passes_the_tests_of_shapes(name: str) -> None:
-    SHAPES(MUTANTS[name].make)
+    SHAPES(BROKEN[name].make)
 
 
 @every_mutant
@@ -184,7 +188,7 @@ def test_mutant_passes_the_tests_of_shapes(name: str) -> None:
 def test_mutant_has_the_right_shape_for_any_size(
     name: str, batch: int, seq_len: int, half: int, training: bool
 ) -> None:
-    layer = MUTANTS[name].build(20, 2 * half, 12, 0.5).train(training)
+    layer = BROKEN[name].build(20, 2 * half, 12, 0.5).train(training)
     ids = torch.randint(0, 20, (batch, seq_len))
     assert layer(ids).shape == (batch, seq_len, 2 * half)
     assert layer(ids).dtype == torch.float32
@@ -193,7 +197,7 @@ def test_mutant_has_the_right_shape_for_any_size(
 def run(name: str, ids: Tensor | None = None, dropout: float = 0.0, long: int = 64) -> tuple:
     """A mutant, ids, and what `InputEmbedding` makes of the same ids with the same tokens."""
     torch.manual_seed(0)
-    layer = MUTANTS[name].build(50, 16, long, dropout)
+    layer = BROKEN[name].build(50, 16, long, dropout)
     right = InputEmbedding(50, 16, long, dropout)
     right.token_embedding.embedding.weight.data.copy_(layer.embedding.weight)
     ids = torch.randint(3, 50, (4, 20)) if ids is None else ids
@@ -289,6 +293,40 @@ def token_row_is_table_row(name: str) -> bool:
     return torch.equal(layer(ids), layer.embedding(ids))
 
 
+def neighbours_are_strangers() -> bool:
+    """Columns that turn by thousands of radians a step: the next row is like no other."""
+    rows = run("base multiplied")[0].pe.double()
+    return bool(abs(torch.cosine_similarity(rows[:-1], rows[1:]).mean()) < 0.3)
+
+
+def a_word_lands_in_another_sentence() -> bool:
+    """Sentence 0 says one word only, and yet its output changes with what sentence 1 says."""
+    ids = torch.full((2, 4), 7)
+    layer, ids, _ = run("reshaped", ids)
+    before = layer(ids)[0]
+    ids[1] = 9
+    return not torch.equal(layer(ids)[0], before)
+
+
+def float16_and_back_is_off() -> bool:
+    """By far more than rounding a value of at most 1 to float16 could be."""
+    layer, ids, expected = run("rounded rates", torch.full((1, 400), 7), long=400)
+    off = (layer.half().float()(ids) - expected.half().float()).abs().max()
+    return bool(off > 50 * 2**-11)
+
+
+def rows_of_nothing_past_the_end() -> bool:
+    layer, ids, _ = run("padded table", torch.full((1, 60), 7), long=50)
+    return torch.equal(layer(ids)[0, 50:], layer.tokens(ids)[0, 50:])
+
+
+def loading_parts_what_was_one() -> bool:
+    layer, _, _ = run("untied by loading")
+    one = layer.embedding.weight is layer.output.weight
+    layer.load_state_dict(layer.state_dict())
+    return one and layer.embedding.weight is not layer.output.weight
+
+
 # What is wrong with each, seen directly and without the reference checks.
 WITNESSES: dict[str, Callable[[], bool]] = {
     # One word everywhere: all places of a sentence come out the same.
@@ -326,6 +364,19 @@ WITNESSES: dict[str, Callable[[], bool]] = {
     "sum thrown away": lambda: torch.equal(
         *run("sum thrown away")[0](torch.full((1, 9), 7))[0, [0, 8]]
     ),
+    "base multiplied": neighbours_are_strangers,
+    "reshaped": a_word_lands_in_another_sentence,
+    "sum under no_grad": lambda: not run("sum under no_grad")[0](torch.tensor([[7]])).requires_grad,
+    "trained sinusoids": trained_table_moves,
+    "rounded rates": float16_and_back_is_off,
+    "angles in bfloat16": lambda: torch.equal(
+        bfloat16_row("angles in bfloat16", 257), bfloat16_row("angles in bfloat16", 256)
+    ),
+    "starts at 2": lambda: torch.equal(
+        run("starts at 2")[0].pe[0], run("trained table")[0].pe.detach()[2]
+    ),
+    "padded table": rows_of_nothing_past_the_end,
+    "untied by loading": loading_parts_what_was_one,
 }
 
 
@@ -336,7 +387,7 @@ def test_mutant_really_behaves_wrongly(name: str) -> None:
 
 @every_mutant
 def test_mutant_says_what_is_wrong_where_it_was_met_and_where_to_look(name: str) -> None:
-    mutant = MUTANTS[name]
+    mutant = BROKEN[name]
     assert len(name) <= 18  # what a heatmap shows of a label
     assert mutant.what.endswith(".") and len(mutant.what) < 90
     assert mutant.met and mutant.hint.endswith((".", "?"))
@@ -344,7 +395,8 @@ def test_mutant_says_what_is_wrong_where_it_was_met_and_where_to_look(name: str)
 
 
 def test_mutants_and_correct_layers_have_different_names() -> None:
-    assert not set(MUTANTS) & set(CORRECT)
+    assert len(BROKEN) == len(MUTANTS) + len(FROM_LIFE)
+    assert not set(BROKEN) & set(CORRECT)
 
 
 # ---- the correct layers, and what is compared with
@@ -741,7 +793,7 @@ def test_bench_keeps_the_package_s_position_modules(layer_class: type[nn.Module]
 
 @every_mutant
 def test_bench_finds_a_broken_promise_in_every_mutant(name: str) -> None:
-    mutant = MUTANTS[name]
+    mutant = BROKEN[name]
     mutant.forget()
     report = bench(mutant.build, says=mutant.says)
     assert report.broken

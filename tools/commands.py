@@ -195,8 +195,8 @@ COMMANDS = {
     "chapter": Command(
         "start a chapter",
         _chapter,
-        (("file", {"help": "13_my_topic"}), ("title", {"help": '"My topic"'})),
-        'FILE=13_my_topic TITLE="My topic"',
+        (("file", {"help": "14_my_topic"}), ("title", {"help": '"My topic"'})),
+        'FILE=14_my_topic TITLE="My topic"',
     ),
     "refresh": Command(
         "execute and rewrite all chapters, or those named",

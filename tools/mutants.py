@@ -41,6 +41,7 @@ CATALOGUES = (
     "simplellm/silent_bugs/mutants",
     "simplellm/silent_bugs/variants",
     "simplellm/silent_bugs/correct",
+    "simplellm/silent_bugs/from_life",
 )
 JUDGES = (
     "simplellm/exercises/judging",

@@ -7,8 +7,10 @@ and applies the rule; nobody types a verdict.
 
 from __future__ import annotations
 
-from . import layer, scaling, trained, waves
-from .claim import CHAPTERS, Claim, Finding, Judged, find, judge, shown
+from dataclasses import replace
+
+from . import layer, models, scaling, trained, waves
+from .claim import CHAPTERS, Claim, Finding, InModel, Judged, find, judge, shown
 from .rules import Above, Below, Between, Outcome, Rule, Verdict, verdict
 from .table import ClaimsStrip, ClaimsTable
 
@@ -22,6 +24,7 @@ __all__ = [
     "ClaimsStrip",
     "ClaimsTable",
     "Finding",
+    "InModel",
     "Judged",
     "Outcome",
     "Rule",
@@ -32,10 +35,12 @@ __all__ = [
     "verdict",
 ]
 
+_ALL = (*scaling.CLAIMS, *waves.CLAIMS, *trained.CLAIMS, *layer.CLAIMS, *models.CLAIMS)
+
 #: All claims, in the order of the chapters.
 CLAIMS: tuple[Claim, ...] = tuple(
     sorted(
-        (*scaling.CLAIMS, *waves.CLAIMS, *trained.CLAIMS, *layer.CLAIMS),
+        (replace(claim, in_models=models.IN_MODELS.get(claim.key, ())) for claim in _ALL),
         key=lambda claim: claim.chapter,
     )
 )

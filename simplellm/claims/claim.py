@@ -32,6 +32,7 @@ CHAPTERS = {
     "09_silent_bug_lab": "9 The silent-bug lab",
     "10_into_the_model": "10 Into the model",
     "11_beyond_absolute_positions": "11 Beyond absolute positions",
+    "12_real_models": "12 In models people use",
 }
 
 #: The scale of what is computed.
@@ -40,6 +41,29 @@ EXACT = "computed, no training"
 TASK = "about 100,000 parameters, 32 positions, random symbols, 5 seeds"
 #: The scale of the experiments on text.
 TEXT = "about 100,000 parameters, 64 positions, text, 5 seeds"
+
+
+@dataclass(frozen=True, kw_only=True)
+class InModel:
+    """What a model that people use says to a claim: one number, and a rule that decides.
+
+    It has no part in the verdict: one model, trained once, has no interval over seeds.
+
+    Attributes:
+        model: Its name.
+        number: What the measured number is, in words.
+        measure: Computes it, from what the package has of the model.
+        rule: Says whether the sentence is true there.
+        section: The heading that shows it, in the chapter on such models.
+        unit: The number's unit, if it has one.
+    """
+
+    model: str
+    number: str
+    measure: Callable[[], float]
+    rule: Rule
+    section: str
+    unit: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +83,7 @@ class Claim:
         section: The heading there, if one section shows it.
         instead: The sentence that is true instead, or a condition to add.
         elsewhere: What others measured, with the source; it has no part in the verdict.
+        in_models: What models that people use say to it.
     """
 
     key: str
@@ -73,6 +98,7 @@ class Claim:
     unit: str = ""
     instead: str = ""
     elsewhere: str = ""
+    in_models: tuple[InModel, ...] = ()
 
     def __post_init__(self) -> None:
         if self.chapter not in CHAPTERS:
@@ -122,11 +148,19 @@ class Finding:
 @dataclass(frozen=True)
 @prints_anywhere
 class Judged:
-    """A claim with what was measured and the verdict that follows."""
+    """A claim with what was measured and the verdict that follows.
+
+    Attributes:
+        claim: As it was given.
+        findings: What was measured, by condition.
+        verdict: What the rule makes of them.
+        in_models: What each of the claim's models says; its name is the finding's condition.
+    """
 
     claim: Claim
     findings: tuple[Finding, ...]
     verdict: Verdict
+    in_models: tuple[Finding, ...] = ()
 
     def conditions(self, outcome: Outcome) -> list[str]:
         """Return the conditions that have this outcome."""
@@ -142,6 +176,13 @@ class Judged:
         if len(true) > 2 and len(others) < len(true):
             return f"in {len(true)} of {len(self.findings)}, not: {'; '.join(others)}"
         return "; ".join(true)
+
+    def said_by(self, model: Finding) -> str:
+        """Say whether the sentence is true in a model that people use: "also in", "not in" …"""
+        true_here = self.verdict in (Verdict.HOLDS, Verdict.HOLDS_IF)
+        also = "also in" if true_here else "but in"
+        word = {Outcome.TRUE: also, Outcome.FALSE: "not in", Outcome.OPEN: "open in"}
+        return f"{word[model.outcome]} {model.condition}"
 
     @property
     def words(self) -> str:
@@ -195,7 +236,8 @@ def judge(claim: Claim, confidence: float = 0.95) -> Judged:
         find(condition, values, claim.rule, confidence)
         for condition, values in _measured(claim).items()
     )
-    return Judged(claim, findings, verdict(f.outcome for f in findings))
+    in_models = tuple(find(m.model, m.measure(), m.rule) for m in claim.in_models)
+    return Judged(claim, findings, verdict(f.outcome for f in findings), in_models)
 
 
 @cache

@@ -22,6 +22,8 @@ from .rules import Outcome, Verdict
 
 #: The sign of each verdict.
 SIGNS = {Verdict.HOLDS: "✓", Verdict.HOLDS_IF: "◐", Verdict.FAILS: "✗", Verdict.OPEN: "?"}
+#: The chapter that shows what models people use say to a claim.
+MODELS_CHAPTER = "12_real_models"
 #: The sign of each outcome.
 MARKS = {Outcome.TRUE: "✓", Outcome.FALSE: "✗", Outcome.OPEN: "?"}
 _CLASSES = {
@@ -175,11 +177,15 @@ def link(claim: Claim) -> str:
         >>> link(next(claim for claim in CLAIMS if claim.key == "balance"))
         '03_scaling_by_sqrt_d_model.ipynb#Two-sizes'
     """
-    place = f"#{quote(claim.section.replace(' ', '-'))}" if claim.section else ""
-    return f"{claim.chapter}.ipynb{place}"
+    return _address(claim.chapter, claim.section)
 
 
 # -- inside ----------------------------------------------------------------------------------------
+
+
+def _address(chapter: str, section: str) -> str:
+    place = f"#{quote(section.replace(' ', '-'))}" if section else ""
+    return f"{chapter}.ipynb{place}"
 
 
 def _hidden(text: str) -> str:
@@ -224,6 +230,14 @@ def _row(judged: Judged, columns: Sequence[str]) -> str:
         if claim.elsewhere
         else ""
     )
+    in_models = "".join(
+        f'<li><span class="outcome {found.outcome.name.lower()}" aria-hidden="true">'
+        f"{MARKS[found.outcome]}</span>{html.escape(judged.said_by(found))}: "
+        f'<a href="{_address(MODELS_CHAPTER, said.section)}">{html.escape(said.number)}</a> '
+        f"<b>{html.escape(found.number(said.unit))}</b></li>"
+        for said, found in zip(claim.in_models, judged.in_models, strict=True)
+    )
+    models = f'<p class="models">In models people use</p><ul>{in_models}</ul>' if in_models else ""
     under = f"<p>{html.escape(judged.under)}</p>" if judged.under else ""
     rule = html.escape(claim.rule.sentence(claim.unit))
     chapter = html.escape(CHAPTERS[claim.chapter])
@@ -231,7 +245,7 @@ def _row(judged: Judged, columns: Sequence[str]) -> str:
     cells = (
         _code_words(claim.made),
         f"<p>{html.escape(claim.number)}</p><ul>{findings}</ul>"
-        f'<p class="scale">Scale: {html.escape(claim.scale)}.</p>{elsewhere}',
+        f'<p class="scale">Scale: {html.escape(claim.scale)}.</p>{models}{elsewhere}',
         f'<p class="verdict"><span class="sign {_CLASSES[judged.verdict]}" aria-hidden="true">'
         f"{SIGNS[judged.verdict]}</span> <b>{judged.verdict}</b></p>{under}"
         f'<p class="rule">{rule}</p>',
@@ -251,4 +265,8 @@ def _row(judged: Judged, columns: Sequence[str]) -> str:
 
 def _as_text(judged: Judged) -> str:
     numbers = "; ".join(f"{f.condition} {f.number(judged.claim.unit)}" for f in judged.findings)
-    return f"{judged.claim.text} – {judged.words}. {judged.claim.number}: {numbers}."
+    said = "".join(
+        f" ({judged.said_by(found)}: {found.number(m.unit)}, {m.number})"
+        for m, found in zip(judged.claim.in_models, judged.in_models, strict=True)
+    )
+    return f"{judged.claim.text} – {judged.words}. {judged.claim.number}: {numbers}.{said}"

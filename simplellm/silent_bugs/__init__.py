@@ -9,10 +9,13 @@ Example:
     '0 of 24 mutants caught, 24 alive; 0 false alarms'
     >>> grade(PROMISES.values()).alive
     ()
+    >>> grade(PROMISES.values(), FROM_LIFE).alive
+    ()
 """
 
 from .bench import BenchReport, Finding, bench
 from .correct import CORRECT
+from .from_life import FROM_LIFE
 from .grader import Check, Report, grade
 from .mutants import MUTANTS
 from .promises import PROMISES, SHAPES, Measured, Promise
@@ -20,6 +23,7 @@ from .variants import Convention, Maker, NotApplicableError, Subject, Textbook, 
 
 __all__ = [
     "CORRECT",
+    "FROM_LIFE",
     "MUTANTS",
     "PROMISES",
     "SHAPES",

@@ -197,7 +197,10 @@ def checkpoint(make: Maker) -> Measured:
     """A layer against a new one that has loaded its checkpoint."""
     layer, other = make().eval(), make().eval()
     ids = layer.ids(2, 20)
+    before = len(list(other.parameters()))
     other.load_state_dict(layer.state_dict())
+    if (after := len(list(other.parameters()))) != before:
+        return _broken(f"loading makes {after} parameters of {before}: what was shared came apart")
     return Measured(_largest(layer(ids) - other(ids)), "largest difference after loading")
 
 

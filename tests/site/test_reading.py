@@ -295,6 +295,6 @@ def test_what_a_heatmap_says_is_in_sight_of_every_control_below_it(
 @pytest.mark.parametrize(("width", "height"), [(1280, 620), (360, 740)])
 def test_sentence_of_a_sign_is_in_sight_of_every_sign(width, height, site, new_page, settle):
     page = new_page(width=width, height=height)
-    page.goto(f"{site.as_uri()}/chapters/12_what_is_true.html")
+    page.goto(f"{site.as_uri()}/chapters/13_what_is_true.html")
     settle(page)
     assert page.evaluate(OUT_OF_SIGHT, ["#claims-strip .room", ".cells a"]) == []
