@@ -87,6 +87,15 @@ def test_a_first_token_far_off_does_not_do_it_alone(smollm2: dict[str, Any]) -> 
     assert first["14000"] < alone + 0.2
 
 
+def test_it_is_the_pairs_that_never_went_round_which_break(smollm2: dict[str, Any]) -> None:
+    pairs = smollm2["gap_of_some_pairs"]
+    assert (pairs["slow_pairs"], pairs["pairs"], pairs["near"]) == (12, 32, 4000)
+    near = at_gap(smollm2, 4000)
+    for gap in (12_000, 14_000, 16_000, 65_536):
+        assert pairs[str(gap)]["fast"] == pytest.approx(near, abs=0.05)
+        assert pairs[str(gap)]["slow"] > near + 1
+
+
 def test_without_rotation_or_with_another_the_loss_is_higher(smollm2: dict[str, Any]) -> None:
     arms = {name: arm["loss"] for name, arm in smollm2["arms"].items() if name != "bin_edges"}
     own = arms.pop("as trained")

@@ -91,6 +91,14 @@ def test_one_place_for_all_is_no_rotation_in_any_layer(model: SmolLM2) -> None:
     assert not torch.allclose(model(IDS, without=[1]), nowhere, atol=1e-3)
 
 
+def test_a_pair_of_columns_may_have_positions_of_its_own(model: SmolLM2) -> None:
+    same = torch.arange(6)[:, None].expand(6, 2)
+    assert torch.equal(model(IDS, positions=same), model(IDS))
+    fast_alone = same * torch.tensor([1, 0])
+    slow_by_theta = model(IDS, theta=1e30)  # whose second pair all but stands still
+    assert torch.allclose(model(IDS, positions=fast_alone), slow_by_theta, atol=1e-8)
+
+
 def test_a_token_sees_nothing_later_wherever_that_stands(model: SmolLM2) -> None:
     other = IDS.clone()
     other[:, 4:] = 3
@@ -112,7 +120,7 @@ def test_losses_are_the_logits_cross_entropy(
     ("options", "says"),
     [
         ({"ids": IDS + 20}, "ids must be from 0 to 39, got 20 to 50"),
-        ({"positions": torch.arange(5)}, r"one for each token, of shape \(6,\), got \(5,\)"),
+        ({"positions": torch.arange(5)}, r"shape \(6,\), or .* too, \(6, 2\), got \(5,\)"),
         ({"without": [2, 3]}, r"layers from 0 to 2, got \[3\]"),
     ],
 )
@@ -149,6 +157,20 @@ def test_without_a_gap_the_loss_is_that_of_the_second_half(
     assert found["alone"]["windows"] == pytest.approx(alone.mean(1).tolist())
     marked = model.losses(IDS[:, [0, 3, 4, 5]], positions=torch.tensor([0, 3, 4, 5]))[:, 1:]
     assert found["first_token"] == {"0": pytest.approx(float(marked.mean()))}
+
+
+def test_a_gap_may_be_seen_by_some_pairs_alone(
+    model: SmolLM2, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runs, "CONTEXT", 20)  # the pairs go round in 6.3 and 44 steps
+    monkeypatch.setattr(runs, "NEAR_GAP", 5)
+    found = runs.loss_by_gap_of_some_pairs(model, IDS, (40, 5))
+    assert (found["slow_pairs"], found["pairs"]) == (1, 2)
+    near, far = torch.tensor([0, 1, 2, 8, 9, 10]), torch.tensor([0, 1, 2, 43, 44, 45])
+    for name, pairs in (("fast", (far, near)), ("slow", (near, far))):
+        losses = model.losses(IDS, positions=torch.stack(pairs, 1))[:, 3:]
+        assert found["40"][name] == pytest.approx(float(losses.mean()))
+    assert found["5"]["fast"] == found["5"]["slow"]
 
 
 def test_arms_are_as_they_are_called() -> None:

@@ -49,7 +49,8 @@ def rotation(positions: Tensor, d_head: int, theta: float) -> tuple[Tensor, Tens
     """Compute cosine and sine of each position's angles.
 
     Args:
-        positions: Any numbers, ``(seq_len,)``.
+        positions: Any numbers, ``(seq_len,)``; or one for each pair of columns, ``(seq_len, d_head
+            / 2)``, fastest pair first.
         d_head: The width of a head; even.
         theta: The constant that the paper sets to 10 000.
 
@@ -63,9 +64,20 @@ def rotation(positions: Tensor, d_head: int, theta: float) -> tuple[Tensor, Tens
                 [0.8415, 0.0998],
                 [0.9093, 0.1987]], dtype=torch.float64)
     """
-    frequencies = theta ** (-torch.arange(0, d_head, 2, dtype=torch.float64) / d_head)
-    angles = positions.double()[:, None] * frequencies  # (seq_len, d_head / 2)
+    places = positions.double() if positions.dim() == 2 else positions.double()[:, None]
+    angles = places * pair_frequencies(d_head, theta)  # (seq_len, d_head / 2)
     return angles.cos(), angles.sin()
+
+
+def pair_frequencies(d_head: int, theta: float) -> Tensor:
+    """Compute by which angle each pair of columns turns in a step, ``(d_head / 2,)``, float64.
+
+    Example:
+        >>> pair_frequencies(4, 100.0)
+        tensor([1.0000, 0.1000], dtype=torch.float64)
+    """
+    exponents = torch.arange(0, d_head, 2, dtype=torch.float64) / d_head
+    return torch.as_tensor(theta**-exponents)
 
 
 def rotate(x: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
@@ -156,6 +168,7 @@ class SmolLM2(nn.Module):
             ids: Token ids, ``(batch, seq_len)``. A token sees those before it, whatever their
                 positions are.
             positions: Where the tokens stand, ``(seq_len,)``, any numbers; 0, 1, 2, … by default.
+                With one for each pair of columns, ``(seq_len, d_head / 2)``, pairs may differ.
             theta: In the place of the one that the model was trained with.
             without: The layers, counted from 0, whose queries and keys are not rotated.
 
@@ -210,10 +223,11 @@ class SmolLM2(nn.Module):
                 f"ids must be from 0 to {last}, got {int(ids.min())} to {int(ids.max())}. They "
                 "must come from the model's own tokenizer."
             )
-        if positions is not None and positions.shape != ids.shape[1:]:
+        count, pairs = ids.shape[1], self.config.d_head // 2
+        if positions is not None and positions.shape not in ((count,), (count, pairs)):
             raise ValueError(
-                f"positions must be one for each token, of shape {tuple(ids.shape[1:])}, got "
-                f"{tuple(positions.shape)}."
+                f"positions must be one for each token, of shape ({count},), or for each pair of "
+                f"columns too, ({count}, {pairs}), got {tuple(positions.shape)}."
             )
         if unknown := sorted(set(without) - set(range(self.config.n_layers))):
             raise ValueError(

@@ -7,6 +7,7 @@ are means in nats per token. One checkpoint was measured, whose weights are stor
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,7 +15,7 @@ import torch
 from torch import Tensor
 
 from ..corpus import python_topics
-from .smollm2 import SmolLM2, load_smollm2, smollm2_tokenizer
+from .smollm2 import SmolLM2, load_smollm2, pair_frequencies, smollm2_tokenizer
 
 TEXT = "simplellm/texts/python_topics.txt"
 LONG, SHORT, PART = 2048, 256, 192  # tokens of a window
@@ -27,6 +28,7 @@ GAPS = (
     *(11_000, 11_500, 12_000, 13_000, 14_000, 16_000, 32_000, 65_536, 1_000_000),
 )
 FIRST_TOKEN_GAPS = (0, 4000, 8192, 10_000, 12_000, 14_000, 16_000, 65_536)
+PAIR_GAPS, NEAR_GAP, CONTEXT = (12_000, 14_000, 16_000, 65_536), 4000, 8192
 GAP_BINS = (1, 32, 64, 96, 128, 160, PART)  # of tokens in the part after the gap
 
 
@@ -53,6 +55,7 @@ def runs() -> dict[str, Any]:
     return {
         "text": {"file": TEXT, "tokens": len(ids)},
         "gaps": loss_by_gap(model, windows(ids, GAP_WINDOWS, 2 * PART)),
+        "gap_of_some_pairs": loss_by_gap_of_some_pairs(model, windows(ids, GAP_WINDOWS, 2 * PART)),
         "arms": loss_of_arms(model, windows(ids, LONG_WINDOWS, LONG)),
         "layers": loss_without_rotation(model, short),
         "rounded_positions": with_rounded_positions(model, short),
@@ -108,6 +111,36 @@ def loss_by_gap(
         )
         for gap in first_token_gaps
     }
+    return found
+
+
+def loss_by_gap_of_some_pairs(
+    model: SmolLM2, ids: Tensor, gaps: Sequence[int] = PAIR_GAPS
+) -> dict[str, Any]:
+    """Measure the loss behind a gap that only the fast or only the slow pairs of columns see.
+
+    A slow pair is one that does not go round once in the 8192 positions of training, so that at
+    larger distances it shows angles never seen. To the others a larger distance shows nothing new.
+
+    Args:
+        model: The model.
+        ids: As for :func:`loss_by_gap`.
+        gaps: In positions.
+
+    Returns:
+        "slow_pairs", their number, of "pairs"; "near", the gap of the pairs that do not see the
+        larger; and by gap the loss when the "fast" or the "slow" pairs alone see it.
+    """
+    half, theta = ids.shape[1] // 2, model.config.theta
+    place = torch.arange(2 * half)[:, None]
+    slow = 2 * math.pi / pair_frequencies(model.config.d_head, theta) > CONTEXT
+    found: dict[str, Any] = {"slow_pairs": int(slow.sum()), "pairs": len(slow), "near": NEAR_GAP}
+    for gap in gaps:
+        found[str(gap)] = {}
+        for name, seeing in (("fast", ~slow), ("slow", slow)):
+            shift = torch.where(seeing, gap, NEAR_GAP)  # (pairs,)
+            late = model.losses(ids, positions=place + shift * (place >= half))[:, half:]
+            found[str(gap)][name] = float(late.mean())
     return found
 
 
