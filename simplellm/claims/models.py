@@ -19,6 +19,7 @@ _CIRCLES = "A trained table is five circles"
 _HEAD = "The head that looks one token back"
 _SIZES = "Who drowns whom"
 _UNUSED = "Rows that training never reached"
+_EDGE = "Past the edge"
 
 _CHAPTER = "12_real_models"
 _SCALE = "all-MiniLM-L6-v2, 23 million parameters, 64 passages of 48 tokens, one checkpoint"
@@ -75,6 +76,18 @@ def _found_again() -> float:
 
 def _unused() -> float:
     return float(read_record("minilm_sizes")["unused_rows"]["pair_cosine"])
+
+
+def _whisper(part: str, arm: str) -> float:
+    """What an arm adds to the loss of Whisper's transcripts, in nats per token."""
+    arms = read_record("whisper_runs")[part]
+    return float(arms[arm]["loss"] - arms["as trained"]["loss"])
+
+
+def _far_text() -> float:
+    """What text 16,000 positions away costs SmolLM2, beside not having it."""
+    gaps = read_record("smollm2_runs")["gaps"]
+    return float(gaps["loss"][gaps["gap"].index(16_000)] - gaps["alone"]["loss"])
 
 
 def _stored_formula() -> float:
@@ -136,6 +149,36 @@ IN_MODELS: dict[str, tuple[InModel, ...]] = {
             _unused,
             Below(0.1),
             _UNUSED,
+        ),
+    ),
+    "sinusoids-longer": (
+        InModel(
+            model="Whisper's encoder",
+            number="loss on rows past the trained 1,500 minus loss on those trained",
+            measure=partial(_whisper, "encoder", "from 1500"),
+            rule=Below(0.05),
+            section=_EDGE,
+            unit="nats",
+        ),
+    ),
+    "rope-longer": (
+        InModel(
+            model="SmolLM2",
+            number="loss with text 16,000 positions away minus loss without that text",
+            measure=_far_text,
+            rule=Below(0.05),
+            section=_EDGE,
+            unit="nats",
+        ),
+    ),
+    "shift-breaks": (
+        InModel(
+            model="Whisper's decoder",
+            number="loss with every row shifted by one minus loss as trained",
+            measure=partial(_whisper, "decoder", "shift 1"),
+            rule=Above(0.05),
+            section=_EDGE,
+            unit="nats",
         ),
     ),
     "free-table": (
