@@ -24,11 +24,13 @@ from simplellm.heatmap import (
     Heatmap,
     Interactive,
     SentenceExplorer,
+    code,
     from_html,
     script,
 )
 from simplellm.heatmap.code import stylesheet
 from simplellm.heatmap.live import LiveHeatmap
+from simplellm.heatmap.values import check_words, scale_limits, stored_form
 from simplellm.palette import with_colors
 
 FINITE = st.floats(-1e6, 1e6, width=32)
@@ -705,6 +707,92 @@ def test_stored_values_are_little_endian_wherever_they_were_made():
     big = np.array([[1.0, 256.0]], dtype=">f8")
     raw = base64.b64decode(grid(big).state["values"])
     assert np.frombuffer(raw, "<f4").tolist() == [1.0, 256.0]
+
+
+# ---- the script, and numbers at the edge of what can be shown
+
+
+def test_script_is_its_parts_in_order_without_what_only_a_module_needs():
+    """Joined here by lines, where the package has one expression for all."""
+    lines = ["// simplellm/heatmap/js, which explains itself there", "(() => {"]
+    for name in code.PARTS[:-1]:
+        source = re.sub(r"(?s)(?<=\n) */\*\*.*?\*/\n", "", "\n" + code.part(name))
+        kept = [line.strip(" ") for line in source.split("\n")]
+        kept = [line for line in kept if not line.startswith(("import ", "//"))]
+        lines += "\n".join(line.removeprefix("export ") for line in kept).strip("\n").split("\n")
+        lines.append("")
+    lines += ["mountAll();", 'document.addEventListener("DOMContentLoaded", mountAll);', "})();"]
+    assert [line for line in script().split("\n") if line] == [line for line in lines if line]
+    assert script().startswith(lines[0] + "\n(() => {\n") and script().endswith("\n})();")
+    assert "mountAll" in code.part(code.PARTS[-2])  # the last part that a page needs
+
+
+def test_a_text_that_is_bytes_is_told_to_be_decoded_and_another_is_not():
+    for name, hint in ((b"a", " Decode it first."), (3, "")):
+        kind = type(name).__name__
+        with pytest.raises(TypeError) as refusal:
+            check_words(title=name)
+        assert str(refusal.value) == f"title must be a str, got {name!r} of type {kind}.{hint}"
+
+
+def test_complex_values_are_told_every_way_out():
+    with pytest.raises(TypeError, match=r"Show values\.real, values\.imag or values\.abs\(\)\.$"):
+        grid(torch.zeros(1, 1, dtype=torch.complex64))
+
+
+def test_infinite_values_and_large_whole_numbers_are_told_the_way_out_in_full():
+    with pytest.raises(ValueError, match=r"make them NaN, which is shown as no value, or replace"):
+        grid([[math.inf]])
+    with pytest.raises(
+        ValueError, match=r"neighbours apart\. Subtract what they have in common\.$"
+    ):
+        grid([[2**54, 1]])
+    with pytest.raises(ValueError, match=r"the middle of the colour scale means zero\.$"):
+        grid([[1.0, 2.0]], limits=(-1, 2))
+
+
+@pytest.mark.filterwarnings("ignore:torch.quantize_per_tensor")  # old, and still met in files
+def test_quantized_values_are_shown_as_the_numbers_they_stand_for():
+    x = torch.quantize_per_tensor(torch.tensor([[0.5, 1.0]]), 0.5, 0, torch.quint8)
+    assert grid(x).values().tolist() == [[0.5, 1.0]]
+
+
+@pytest.mark.parametrize("dtype", [np.int64, np.uint64])
+def test_whole_numbers_are_taken_up_to_the_last_that_float64_tells_from_its_neighbours(dtype):
+    assert grid(np.array([[2**53, 0]], dtype)).values()[0, 0] == 2**53
+    with pytest.raises(ValueError, match="2\\*\\*53"):
+        grid(np.array([[2**53 + 2, 0]], dtype))
+
+
+def test_numbers_are_drawn_up_to_the_limits_and_not_beyond():
+    assert grid([[1e150, 0.0]]).values()[0, 0] == 1e150
+    assert grid([[1e-150, 0.0]]).values()[0, 0] == 1e-150
+    for beyond in (1.0001e150, 0.9999e-150):
+        with pytest.raises(ValueError, match="cannot be drawn"):
+            grid([[beyond, 0.0]])
+
+
+@pytest.mark.parametrize(
+    ("values", "scale"),
+    [
+        ((-9.0, -1.0), (-9.0, 9.0)),  # eight times as far apart as from zero: around zero
+        ((-9.0, -8.0), (-9.0, -8.0)),  # close together, far from zero: their own scale
+        ((-8.0, -7.0), (-8.0, 8.0)),  # at the border around zero
+        ((-9.0, 0.0), (-9.0, 9.0)),  # zero is among them
+        ((-0.5, 0.5), (-0.5, 0.5)),
+    ],
+)
+def test_negative_numbers_get_a_scale_of_their_own_only_where_zero_would_hide_them(values, scale):
+    assert scale_limits(np.array([[values]]), None) == scale
+
+
+def test_float32_is_kept_where_nobody_could_see_the_difference_and_not_elsewhere():
+    fine = np.array([[[0.1, 0.2]]])  # off by parts in 10 ** 9
+    assert stored_form(fine).dtype == np.float32
+    close = np.array([[[1.0, 1.0 + 1e-5]]])  # float32 has steps of 1e-7 there: a hundredth of it
+    assert stored_form(close).dtype == np.float64
+    large = np.array([[[1e7 + 0.25, 0.0]]])
+    assert stored_form(large).dtype == np.float64
 
 
 # ---- with Python listening
