@@ -237,6 +237,22 @@ def test_what_is_masked_has_no_value_anywhere(show):
     assert live.root.locator("td[aria-current]").inner_text() == "no value"
 
 
+def test_curves_of_values_beyond_the_scale_stay_in_their_frames(show):
+    values = [[-3.0, 0.5, 9.0], [0.2, 0.1, -0.4]]
+    live = show(Heatmap(values, title="Far", name="far", limits=(-1, 1), row=0, column=2))
+    drawn = ET.fromstring(saved(live, "SVG"))
+    lines = [line.get("points") for line in drawn.iter("{http://www.w3.org/2000/svg}polyline")]
+    points = [[tuple(map(float, xy.split(","))) for xy in line.split()] for line in lines]
+    flat = [line for line in points if len(line) == 2 and line[0][1] == line[1][1]]  # of the axis
+    levels = {line[0][1] for line in flat}
+    curves = [line for line in points if len(line) == 3]  # along the row
+    assert curves
+    for curve in curves:
+        heights = [y for _, y in curve]
+        assert min(levels) <= min(heights) and max(heights) <= max(levels)
+        assert min(heights) in levels and max(heights) in levels  # at the edge, and not left out
+
+
 @pytest.mark.parametrize(
     ("limits", "ends"),
     [

@@ -165,7 +165,8 @@ function drawLegend(pen, view, box) {
 function plotFrame(pen, view, box, title, axis, from, to, above = 12) {
   const { low, high } = view.source.valueAxis;
   const { colors } = view;
-  const y = (value) => box.y + box.h - ((value - low) / (high - low)) * box.h;
+  // What lies beyond the scale stays at the frame's edge, as its colour stays at the scale's end.
+  const y = (value) => box.y + box.h - ((Math.min(high, Math.max(low, value)) - low) / (high - low)) * box.h;
   pen.text(clipped(title, box.w), box.x, box.y - above, colors.ink);
   for (const value of low < 0 && high > 0 ? [low, 0, high] : [low, high]) {
     pen.line([[box.x, y(value)], [box.x + box.w, y(value)]], colors.faint);
