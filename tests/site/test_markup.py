@@ -182,7 +182,7 @@ def test_exercises_are_numbered_by_chapter(site):
         )
         for page in (site / "chapters").glob("[0-9]*.html")
     }
-    assert len(shown) == 13
+    assert len(shown) == 14
     for chapter, numbers in shown.items():
         wanted = [(str(int(chapter)), str(place + 1)) for place in range(len(numbers))]
         assert numbers == wanted and len(numbers) >= 4
