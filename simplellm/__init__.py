@@ -4,6 +4,8 @@ Needs torch and numpy only. What chapters draw with (`simplellm.heatmap`, `simpl
 imported where it is used, because it needs matplotlib as well.
 """
 
+from .conventions import Convention
+from .identify import Identification, identify
 from .input_embedding import InputEmbedding
 from .learned_positional_embedding import LearnedPositionalEmbedding
 from .model import SimpleLLM, SimpleLLMConfig
@@ -22,6 +24,8 @@ from .vocabulary import Vocabulary
 __version__ = "0.1.0"
 
 __all__ = [
+    "Convention",
+    "Identification",
     "InputEmbedding",
     "LearnedPositionalEmbedding",
     "PositionalEncoding",
@@ -30,6 +34,7 @@ __all__ = [
     "TokenEmbedding",
     "Vocabulary",
     "frequencies",
+    "identify",
     "offset_kernel",
     "positions_from_mask",
     "shift_rotation",

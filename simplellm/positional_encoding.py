@@ -18,8 +18,9 @@ from .checks import (
     check_start,
     check_vectors,
 )
+from .conventions import Convention
 from .saved_sinusoids import first_difference, what_differs
-from .sinusoids import DEFAULT_BASE, sinusoidal_encoding
+from .sinusoids import DEFAULT_BASE
 
 
 class PositionalEncoding(nn.Module):
@@ -35,20 +36,26 @@ class PositionalEncoding(nn.Module):
         base: The constant the paper sets to 10 000.
         amplitude: Largest value of a sine; 1 in the paper. With it the rows have root mean square
             ``amplitude / √2``. It is what separates the *kind* of an encoding from its *size*.
+        convention: Another code base's choice of columns, frequencies and first position: a
+            :class:`~simplellm.Convention`, or the name of one, as ``"fairseq"``. It says base and
+            amplitude too. Where a row depends on the length, the length is ``max_seq_len``.
         device: Device of the table.
         dtype: Floating-point dtype of the table.
 
     Attributes:
         pe: The table, a buffer of shape ``(1, max_seq_len, d_model)``.
         max_seq_len: Number of positions the table holds now.
-        d_model, base, amplitude: As given.
+        d_model: As given.
+        convention: What it computes, as a :class:`~simplellm.Convention`.
+        base, amplitude: Those of the convention, as numbers.
 
     Shape:
         x ``(batch, seq_len, d_model)`` to the same shape and dtype.
 
     Raises:
         TypeError: If an argument has the wrong type.
-        ValueError: If ``d_model`` is odd, x has the wrong shape, or ``start`` is negative.
+        ValueError: If ``d_model`` is odd, there is no such convention, base or amplitude are given
+            beside one, x has the wrong shape, or ``start`` is negative.
 
     Example:
         >>> positions = PositionalEncoding(d_model=4, max_seq_len=128)
@@ -56,6 +63,9 @@ class PositionalEncoding(nn.Module):
         tensor([ 0.9093, -0.4161,  0.0200,  0.9998])
         >>> positions(torch.zeros(1, 500, 4)).shape  # past the table, the formula goes on
         torch.Size([1, 500, 4])
+        >>> theirs = PositionalEncoding(d_model=4, max_seq_len=128, convention="fairseq")
+        >>> theirs.pe[0, 0]  # sines, then cosines; the first token gets position 2
+        tensor([ 9.0930e-01,  2.0000e-04, -4.1615e-01,  1.0000e+00])
 
     Source: Vaswani et al. 2017, section 3.5.
     """
@@ -69,6 +79,7 @@ class PositionalEncoding(nn.Module):
         *,
         base: float = DEFAULT_BASE,
         amplitude: float = 1.0,
+        convention: Convention | str | None = None,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
@@ -79,8 +90,9 @@ class PositionalEncoding(nn.Module):
         check_dtype(dtype)
         super().__init__()
         self.d_model = d_model
-        self.base = base
-        self.amplitude = amplitude
+        self.convention = _convention(convention, base, amplitude)
+        self.base = self.convention.base
+        self.amplitude = self.convention.factor(d_model)
         # A buffer travels with the module and its checkpoints, and no optimiser sees it.
         self.register_buffer("pe", torch.empty(1, max_seq_len, d_model, device=device, dtype=dtype))
         self.reset_parameters()
@@ -132,8 +144,7 @@ class PositionalEncoding(nn.Module):
 
     def _exact(self, positions: Tensor) -> Tensor:
         """The formula at any positions, ``(*positions.shape, d_model)``, float64."""
-        rows = sinusoidal_encoding(positions, self.d_model, self.base)
-        return rows if self.amplitude == 1.0 else self.amplitude * rows
+        return self.convention.rows(positions, self.d_model, self.max_seq_len)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> PositionalEncoding:
         # .half().float() would leave rounded numbers in a float32 table. The formula is at hand,
@@ -199,7 +210,7 @@ class PositionalEncoding(nn.Module):
         if saved.is_meta:
             return None
         rows = saved[0].detach().cpu()
-        own = (self.base, self.amplitude)
+        own = (self.convention, self.max_seq_len)
         place = first_difference(rows[: self.max_seq_len], *own)
         if place is None:
             return None
@@ -212,10 +223,15 @@ class PositionalEncoding(nn.Module):
         wanted = self._exact(torch.tensor(position, device="cpu"))[column]
         return (
             f"holds other numbers than this module computes: {rows[position, column]:.6g} at "
-            f"position {position}, column {column}, where base = {self.base:g}, amplitude = "
-            f"{self.amplitude:g} and interleaved columns give {wanted:.6g}. {reason} To load it "
-            "all the same, delete this key and pass strict=False."
+            f"position {position}, column {column}, where {self._said()} give {wanted:.6g}. "
+            f"{reason} To load it all the same, delete this key and pass strict=False."
         )
+
+    def _said(self) -> str:
+        """What the layer computes, for an error."""
+        if self.convention == Convention(base=self.base, amplitude=self.amplitude):
+            return f"base = {self.base:g}, amplitude = {self.amplitude:g} and interleaved columns"
+        return f"the rows of its convention ({self.convention!r})"
 
     def _how_to_turn(self, shape: tuple[int, ...]) -> str:
         """What makes a table of another layout ``(1, length, d_model)``; "" if nothing does."""
@@ -235,5 +251,28 @@ class PositionalEncoding(nn.Module):
         return f" {text}: state_dict[key] = state_dict[key]{turn}."
 
     def extra_repr(self) -> str:
-        text = f"d_model={self.d_model}, max_seq_len={self.max_seq_len}, base={self.base:g}"
+        text = f"d_model={self.d_model}, max_seq_len={self.max_seq_len}"
+        if self.convention != Convention(base=self.base, amplitude=self.amplitude):
+            return f"{text}, convention={self.convention.code}"
+        text = f"{text}, base={self.base:g}"
         return text if self.amplitude == 1.0 else f"{text}, amplitude={self.amplitude:g}"
+
+
+def _convention(given: object, base: float, amplitude: float) -> Convention:
+    """What a layer computes, said as a whole or by its base and amplitude."""
+    if given is None:
+        return Convention(base=base, amplitude=amplitude)
+    if isinstance(given, str):
+        given = Convention.named(given)
+    if not isinstance(given, Convention):
+        raise TypeError(
+            f"convention must be a Convention or the name of one, got {given!r} of type "
+            f"{type(given).__name__}."
+        )
+    for name, value, default in (("base", base, DEFAULT_BASE), ("amplitude", amplitude, 1.0)):
+        if value != default:
+            raise ValueError(
+                f"{name} = {value:g} is given beside convention = {given.code}, which has a {name} "
+                f"of its own: say it there, Convention(…, {name}={value:g})."
+            )
+    return given

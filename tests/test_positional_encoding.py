@@ -239,8 +239,9 @@ def test_a_checkpoint_with_other_numbers_is_refused(other: Any, own: int, strict
     for word in ("pe", "other numbers", "base = 10000", "position"):
         assert word in message
     assert message.endswith(" To load it all the same, delete this key and pass strict=False.")
-    # Its exponents are the paper's for a larger base: 10 000 ** (32 / 31).
-    assert ("table has base = 13459." in message) == (other is tensor2tensor)
+    # The paper's exponents with base 13459 give it too: 10 000 ** (32 / 31). This is likelier.
+    theirs = "with convention=Convention(exponents='i/(d/2-1)'). To load"
+    assert (theirs in message) == (other is tensor2tensor)
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
@@ -763,7 +764,9 @@ def test_a_checkpoint_without_the_table_leaves_no_memory_in_it(
 
 def test_one_row_is_placed_by_the_frequencies_of_the_module() -> None:
     saved = sinusoidal_encoding([7], 16, 500.0)[None]
-    assert "has first position 7 " in refusal(PositionalEncoding(16, 40, base=500.0), {"pe": saved})
+    assert "is interleaved, base 500, first position 7. " in refusal(
+        PositionalEncoding(16, 40, base=500.0), {"pe": saved}
+    )
 
 
 EXACT = sinusoidal_encoding(torch.arange(40), 16)
@@ -779,35 +782,47 @@ FALLING = torch.arange(40.0).double()[:, None] * torch.linspace(1, 0.1, 8).doubl
         (sinusoidal_encoding(torch.arange(40), 16, 500.0).bfloat16(), "has base = 500."),
         (3 * EXACT, "has amplitude = 3."),
         (1.001 * EXACT, "has amplitude = 1.001."),
-        (sinusoidal_encoding(torch.arange(1, 41), 16), "has first position 1 "),
-        (EXACT.view(40, 8, 2).flip(-1).flatten(1), "has cosines before sines in each pair."),
-        (EXACT.view(40, 8, 2).mT.flatten(1), "has all sines before all cosines."),
-        (EXACT.view(40, 8, 2).flip(-1).mT.flatten(1), "has all cosines before all sines."),
+        (
+            sinusoidal_encoding(torch.arange(1, 41), 16),
+            "is interleaved, base 10000, first position 1. Build the module with convention=",
+        ),
+        (
+            EXACT.view(40, 8, 2).flip(-1).flatten(1),
+            "is interleaved, cosines first, base 10000. Build",
+        ),
+        (EXACT.view(40, 8, 2).mT.flatten(1), "is halves, base 10000 (as in marian). Build"),
+        (
+            EXACT.view(40, 8, 2).flip(-1).mT.flatten(1),
+            "is halves, cosines first, base 10000 (as in diffusers-unet). Build",
+        ),
         (
             sinusoidal_encoding(torch.arange(5, 45), 16).view(40, 8, 2).flip(-1).flatten(1),
-            "start=5 when called), cosines before sines in each pair. This module cannot",
+            "with convention=Convention(first=5, cosines_first=True). To load",
         ),
         (
             EXACT.sin(),
-            ". No other base, amplitude, first position or column order explains them. To load",
+            ". No convention explains them: ",
         ),
         (
             sinusoidal_encoding(torch.arange(100, 140), 16, 500.0),
-            "base = about 500, first position 100 ",
+            "is interleaved, base 500, first position 100. Build",
         ),
         (2 * sinusoidal_encoding(torch.arange(40), 16, 9_000.0), "base = 9000, amplitude = 2."),
         (
             2 * sinusoidal_encoding(torch.arange(100, 140), 16, 500.0),
-            "base = about 500, amplitude = about 2, first position 100 ",
+            "with convention=Convention(base=500.0, first=100, amplitude=2.0). To load",
         ),
-        (0 * EXACT, ". No other base"),
+        (
+            0 * EXACT,
+            " Some of its rows are zero, and of the others: all its rows are zero. To load",
+        ),
         (
             torch.stack((FALLING.sin(), FALLING.cos()), dim=-1).flatten(1),
-            "has other frequencies than a base gives. This module cannot compute such a table.",
+            "its columns turn in pairs, at rates that no base explains. To load",
         ),
         (2 * EXACT[:1], "has amplitude = 2."),
-        (EXACT[:1].view(1, 8, 2).mT.flatten(1), "has all sines before all cosines."),
-        (EXACT[7:8], "has first position 7 "),
+        (EXACT[:1].view(1, 8, 2).mT.flatten(1), "is halves, base 10000 (as in marian). Build"),
+        (EXACT[7:8], "is interleaved, base 10000, first position 7. Build"),
         (EXACT[:1].cos(), ". One row is too little to tell how it was made. To load"),
         (EXACT[:16].T, ". They are transposed: state_dict[key] = state_dict[key].mT. To load"),
     ],
