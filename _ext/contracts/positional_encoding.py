@@ -2,7 +2,7 @@
 
 from .abilities import AUTOCAST, CHUNKS, COMPILE, COPY, EXPORT, META, PAST, POSITIONS, SAVE
 from .cases import VECTOR_SHAPES, VECTORS, Contract, R, called, refuse
-from .refused import BAD_VECTORS, COUNT, EVEN, FLOAT_DTYPE, POSITIVE, each
+from .refused import BAD_VECTORS, CONVENTION, COUNT, EVEN, FLOAT_DTYPE, POSITIVE, each
 
 CONTRACT = Contract(
     name="PositionalEncoding",
@@ -19,6 +19,7 @@ CONTRACT = Contract(
             max_seq_len=COUNT,
             base=POSITIVE,
             amplitude=POSITIVE,
+            convention=CONVENTION,
             dtype=FLOAT_DTYPE,
         ),
     ),

@@ -47,6 +47,7 @@ ID = (
     *wrong("at least 0", "-1"),
     *no("int", "1.0", "True"),
 )
+CONVENTION = (*wrong("no known name", "'mine'"), *no("Convention", "3", "True"))
 FLOAT_DTYPE = (Bad("torch.int64", T, ("floating",)), *no("torch.dtype", "'float32'"))
 
 
