@@ -317,13 +317,17 @@ def _judged(
     def is_good(largest: float, exact: bool, size: float) -> bool:
         return exact or (loose is not None and largest < loose * size)
 
-    size, unit = 0.0, None
+    size, unit, sizes = 0.0, None, []
     for count in sorted({min(len(rows), 8), min(len(rows), 64), len(rows)}):
         unit = _unit_rows(trial, count, d_model, length)
         if unit is None:
             return None
         size = float((rows[:count] * unit).sum() / unit.square().sum())
-        if not 0 < size < math.inf or not is_good(*differs(unit, size), size):
+        if not 0 < size < math.inf:
+            return None
+        # Where arithmetic was coarse, a fitted size explains less than the one that was meant.
+        sizes = [f for f in _factors(trial, d_model) if abs(f / size - 1) < 0.1] + [size]
+        if not any(is_good(*differs(unit, one), one) for one in sizes):
             return None
     assert unit is not None
     # Said as simply as it can be: 1, a rule, the fewest digits, all of them.
@@ -337,6 +341,11 @@ def _judged(
         if is_good(largest, exact, factor):
             matches.append(Match(convention, largest, exact))
     return next((match for match in matches if match.exact), matches[0])
+
+
+def _factors(trial: Convention, d_model: int) -> list[float]:
+    """The sizes that have a name, as numbers."""
+    return [replace(trial, amplitude=a).factor(d_model) for a in (1.0, *get_args(OfWidth))]
 
 
 # ---- fitting
