@@ -5,6 +5,7 @@
 # OUT            where `make sweep` puts its records; simplellm/results is what the book reads
 # ONLY           the checks that `make test` is to run
 # WRITE=1        `make models` writes the records anew, where it would compare them
+# PACKAGES       the packages that `make survey` is to measure; all by default
 # MODULES        the modules that `make mutants` is to change
 # CHROMIUM       the browser of the browser tests; else the first one found on PATH
 # TORCH_INDEX_URL  a package index for PyTorch alone (on Linux the default build brings CUDA, several
@@ -22,7 +23,7 @@ OUT ?= sweep-results
 export FILE TITLE OUT PORT
 BOOK = @command -v "$(START)" >/dev/null || { echo "$(START) was not found. Install Python 3.11 or newer, or name one you have: make ... PYTHON=python3.12"; exit 1; }; "$(START)" tools/book.py
 
-.PHONY: help setup serve book lab chapter refresh restamp test sweep models bench mutants clean
+.PHONY: help setup serve book lab chapter refresh restamp test sweep models survey bench mutants clean
 
 help:
 	$(BOOK) --make-help
@@ -50,6 +51,9 @@ sweep:
 
 models:
 	$(BOOK) $@ $(CHOSEN) $(if $(WRITE),--write)
+
+survey:
+	$(BOOK) survey $(CHOSEN) $(PACKAGES)
 
 mutants:
 	$(BOOK) mutants $(CHOSEN) $(MODULES)

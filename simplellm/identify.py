@@ -244,9 +244,12 @@ def search(
             the rows exactly.
     """
     length = len(rows) if length is None else length
-    found = []
-    for trials in _trials(rows, like):
-        found += [m for m in (_judged(t, rows, length, relative, loose) for t in trials) if m]
+    found: list[Match] = []
+    for stage in (_fitting(rows, like), _known(like)):
+        for trials in stage:
+            found += [m for m in (_judged(t, rows, length, relative, loose) for t in trials) if m]
+        if like is None and any(match.exact and match.words == 0 for match in found):
+            break  # whatever else explains them takes more to say
     if any(match.exact for match in found):
         found = [match for match in found if match.exact]
     return list({match.convention: match for match in found}.values())
@@ -267,30 +270,38 @@ def digits_of(number: float) -> int:
     )
 
 
-def _trials(rows: Tensor, like: Convention | None) -> Iterator[list[Convention]]:
-    """Conventions worth a comparison with rows: those that were fitted, and those that are known.
+def _bases(like: Convention | None) -> list[float]:
+    return sorted({10_000.0, 1000.0, 100_000.0} | ({like.base} if like else set()))
+
+
+def _fitting(rows: Tensor, like: Convention | None) -> Iterator[list[Convention]]:
+    """Conventions whose base, first position and fastest rate were read off rows of even width.
 
     Each list is of one kind, from the simplest to the one with most digits.
     """
     length, d_model = rows.shape
-    bases = sorted({10_000.0, 1000.0, 100_000.0} | ({like.base} if like else set()))
-    if d_model % 2 == 0:
-        for (columns, cosines_first), exponents in itertools.product(ORDERS, SHARED_RATES):
-            plain = Convention(columns, exponents, cosines_first=cosines_first)
-            turn = _turn(rows, plain)
-            if length == 1:
-                for base in bases:
-                    trial = replace(plain, base=base)
-                    first = _first_position(turn[0], trial.rates(d_model)[0])
-                    yield [replace(trial, first=first)]
-            elif exponents != "4i/d" and _is_turning(turn):
-                yield from _fitted(turn, plain)
+    if d_model % 2:
+        return
+    for (columns, cosines_first), exponents in itertools.product(ORDERS, SHARED_RATES):
+        plain = Convention(columns, exponents, cosines_first=cosines_first)
+        turn = _turn(rows, plain)
+        if length == 1:
+            for base in _bases(like):
+                trial = replace(plain, base=base)
+                first = _first_position(turn[0], trial.rates(d_model)[0])
+                yield [replace(trial, first=first)]
+        elif exponents != "4i/d" and _is_turning(turn):
+            yield from _fitted(turn, plain)
+
+
+def _known(like: Convention | None) -> Iterator[list[Convention]]:
+    """Conventions that somebody follows, and those one would guess."""
     for known in dict.fromkeys([*CONVENTIONS.values(), *([like] if like else [])]):
         for first in {0, 1, 2, known.first}:
             yield [replace(known, first=first, amplitude=1.0)]
     for columns, cosines_first in ORDERS:
         for exponents in get_args(Exponents):
-            for base, first in itertools.product(bases, (0, 1, 2)):
+            for base, first in itertools.product(_bases(like), (0, 1, 2)):
                 yield [Convention(columns, exponents, base, first, cosines_first)]
 
 
@@ -317,13 +328,17 @@ def _judged(
     def is_good(largest: float, exact: bool, size: float) -> bool:
         return exact or (loose is not None and largest < loose * size)
 
-    size, unit = 0.0, None
+    size, unit, sizes = 0.0, None, []
     for count in sorted({min(len(rows), 8), min(len(rows), 64), len(rows)}):
         unit = _unit_rows(trial, count, d_model, length)
         if unit is None:
             return None
         size = float((rows[:count] * unit).sum() / unit.square().sum())
-        if not 0 < size < math.inf or not is_good(*differs(unit, size), size):
+        if not 0 < size < math.inf:
+            return None
+        # Where arithmetic was coarse, a fitted size explains less than the one that was meant.
+        sizes = [f for f in _factors(trial, d_model) if abs(f / size - 1) < 0.1] + [size]
+        if not any(is_good(*differs(unit, one), one) for one in sizes):
             return None
     assert unit is not None
     # Said as simply as it can be: 1, a rule, the fewest digits, all of them.
@@ -337,6 +352,11 @@ def _judged(
         if is_good(largest, exact, factor):
             matches.append(Match(convention, largest, exact))
     return next((match for match in matches if match.exact), matches[0])
+
+
+def _factors(trial: Convention, d_model: int) -> list[float]:
+    """The sizes that have a name, as numbers."""
+    return [replace(trial, amplitude=a).factor(d_model) for a in (1.0, *get_args(OfWidth))]
 
 
 # ---- fitting
@@ -454,7 +474,8 @@ def _why_unknown(rows: Tensor, whole: int) -> tuple[str, float]:
     """Why no convention explains the rows, and how far the nearest one is."""
     length, d_model = rows.shape
     nearest, difference = None, math.inf
-    for trial in itertools.chain.from_iterable(_trials(rows[:512], None)):
+    trials = itertools.chain(_fitting(rows[:512], None), _known(None))
+    for trial in itertools.chain.from_iterable(trials):
         unit = _unit_rows(trial, min(length, 512), d_model, whole)
         if unit is not None:
             size = float((rows[:512] * unit).sum() / unit.square().sum())

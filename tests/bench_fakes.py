@@ -3,9 +3,9 @@
 from torch import Tensor, nn
 
 from simplellm import sinusoidal_encoding
-from simplellm.silent_bugs import Convention
+from simplellm.silent_bugs import LayerConvention
 
-PLAIN = Convention(scale=False)
+PLAIN = LayerConvention(scale=False)
 
 
 def sinusoids(length: int, d_model: int) -> Tensor:

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from simplellm.silent_bugs import Convention, bench
+from simplellm.silent_bugs import LayerConvention, bench
 from tests.bench_fakes import PLAIN, Adds, Factorised, sinusoids
 
 # ---- constructors
@@ -282,7 +282,7 @@ REFUSALS = (
     (
         {"layer_class": Adds, "says": "halves"},
         TypeError,
-        "says = 'halves' must be a Convention, or be left out.",
+        "says = 'halves' must be a LayerConvention, or be left out.",
     ),
 )
 
@@ -342,7 +342,7 @@ def test_an_end_that_nobody_sets_is_not_judged(layer_class, by_build: bool) -> N
     build = (lambda v, d, n, p: layer_class(d)) if by_build else None
     report = bench(layer_class, build=build)
     learned = layer_class is LearnedInside
-    assert report.says == Convention(positions="learned" if learned else "sinusoidal", scale=False)
+    assert report.says == LayerConvention("learned" if learned else "sinusoidal", scale=False)
     assert report.broken == report.crashed == ()
     assert set(report.not_judged) == {"after the last"} | ({"dropout"} if by_build else set())
     assert "does not reach it; pass it on with build=" in report.findings["after the last"].why
@@ -504,4 +504,4 @@ def test_a_position_table_with_a_vocabulary_s_argument_is_not_taken_for_tokens()
         build=lambda vocab_size, d_model, max_seq_len, dropout: Positions(max_seq_len, d_model),
         call=lambda module, x, start: x + module(x),
     )
-    assert second.says == Convention(positions="learned", scale=False) and second.broken == ()
+    assert second.says == LayerConvention("learned", scale=False) and second.broken == ()

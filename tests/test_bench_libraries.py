@@ -10,9 +10,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from simplellm.silent_bugs import Convention, bench
+from simplellm import Convention
+from simplellm.silent_bugs import LayerConvention, bench
 
-T2T = "tensor2tensor"
+T2T = "i/(d/2-1)"
 
 
 def angles(length: int, rates: Tensor, first: int = 0) -> Tensor:
@@ -211,43 +212,45 @@ def opt(vocab_size: int, d_model: int, max_seq_len: int, dropout: float) -> nn.M
 
 # Class; how it is put on the bench; what it is read as; what is broken; what is not judged.
 CASES = [
-    (EspnetPositionalEncoding, {}, Convention(), (), ()),
+    (EspnetPositionalEncoding, {}, LayerConvention(), (), ()),
     (
         EspnetScaledPositionalEncoding,
         {},
-        Convention(scale=False, learned_scalar=True),
+        LayerConvention(scale=False, learned_scalar=True),
         (),
         (),
     ),
-    (EolePositionalEncoding, {"enc_type": "SinusoidalInterleaved"}, Convention(), (), ()),
+    (EolePositionalEncoding, {"enc_type": "SinusoidalInterleaved"}, LayerConvention(), (), ()),
     (
         EolePositionalEncoding,
         {
             "enc_type": "SinusoidalConcat",
             "call": lambda module, x, start: module(x, step=start),
         },
-        Convention(columns="halves", frequencies=T2T),
+        LayerConvention(Convention(columns="halves", exponents=T2T)),
         (),
         (),
     ),
     (
         EsmSinusoidalPositionalEmbedding,
         {"padding_idx": 1, "call": lambda module, x, start: x + module(x[..., 0])},
-        Convention(columns="halves", frequencies=T2T, first=2, scale=False),
+        LayerConvention(Convention(columns="halves", exponents=T2T, first=2), scale=False),
         (),
         ("chunks",),
     ),
     (
         FunasrSinusoidalPositionEncoder,
         {},
-        Convention(columns="halves", frequencies=T2T, first=1, scale=False),
+        LayerConvention(Convention(columns="halves", exponents=T2T, first=1), scale=False),
         ("dropout", "low precision"),
         (),
     ),
     (
         ScaledSinusoidalEmbedding,
         {"call": lambda module, x, start: x + module(x, offset=start)},
-        Convention(columns="halves", amplitude=0.25, learned_scalar=True, scale=False),
+        LayerConvention(
+            Convention(columns="halves", amplitude="d^-0.5"), learned_scalar=True, scale=False
+        ),
         ("low precision",),
         (),
     ),
@@ -257,28 +260,28 @@ CASES = [
             "build": opt,
             "call": lambda module, x, start: x + module(torch.ones_like(x[..., 0]), start),
         },
-        Convention(positions="learned", scale=False),
+        LayerConvention("learned", scale=False),
         (),
         ("dropout",),
     ),
     (
         ForecastingPositionalEncoder,
         {"batch_first": False},
-        Convention(positions="not recognised"),
+        LayerConvention("not recognised"),
         ("gradient",),
         ("formula", "low precision"),
     ),
     (
         EvodiffPositionalEncoding,
         {},
-        Convention(scale=False),
+        LayerConvention(scale=False),
         ("own sentence",),
         (),
     ),
     (
         DistilbertEmbeddings,
         {},
-        Convention(positions="learned", scale=None),
+        LayerConvention("learned", scale=None),
         (),
         (),
     ),
@@ -363,6 +366,6 @@ def test_a_convention_without_a_name_is_not_recognised(rows) -> None:
             return x + self.pe[: x.shape[1]]
 
     report = bench(Adds)
-    assert report.says == Convention(positions="not recognised", scale=False)
+    assert report.says == LayerConvention("not recognised", scale=False)
     assert "formula" in report.not_judged and report.crashed == ()
     assert set(report.broken) <= {"distinct"}

@@ -70,6 +70,7 @@ def test_make_alone_lists_every_target() -> None:
         (["sweep", "OUT=a folder"], "sweep '--out=a folder'"),
         (["models"], "models"),
         (["models", "WRITE=1"], "models --write"),
+        (["survey", "PACKAGES=d2l stanza"], "survey d2l stanza"),
         (["bench"], "bench"),
         (["mutants", "MODULES=attention checks"], "mutants attention checks"),
         (["clean"], "clean"),
@@ -234,6 +235,7 @@ def told(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
                 ("-m", "simplellm.real_models.make", "--write"),
             ],
         ),
+        ("survey d2l", [("-m", "tools.survey", "d2l")]),
         ("bench", [("-m", "tools.run_benchmarks")]),
         (
             "mutants claims/rules",

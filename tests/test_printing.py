@@ -14,7 +14,7 @@ import pytest
 
 from simplellm import claims, printing
 from simplellm.exercises import check, exercises
-from simplellm.silent_bugs import CORRECT, FROM_LIFE, MUTANTS, PROMISES, Convention
+from simplellm.silent_bugs import CORRECT, FROM_LIFE, MUTANTS, PROMISES, LayerConvention
 
 ROOT = Path(__file__).parent.parent
 CONSOLES = ["cp1252", "cp437", "shift_jis", "ascii", "utf-8"]
@@ -58,8 +58,8 @@ def reports() -> list[object]:
         *MUTANTS.values(),
         *FROM_LIFE.values(),
         *PROMISES.values(),
-        Convention(),
-        Convention(scale=False),
+        LayerConvention(),
+        LayerConvention(scale=False),
         *judged,
         claims.ClaimsTable(judged),
         claims.ClaimsStrip(judged),

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from simplellm import InputEmbedding, LearnedPositionalEmbedding, PositionalEncoding
+from simplellm import Convention, InputEmbedding, LearnedPositionalEmbedding, PositionalEncoding
 from simplellm import sinusoidal_encoding as encoding
 from simplellm.silent_bugs import (
     CORRECT,
@@ -21,7 +21,7 @@ from simplellm.silent_bugs import (
     MUTANTS,
     PROMISES,
     SHAPES,
-    Convention,
+    LayerConvention,
     Maker,
     NotApplicableError,
     Report,
@@ -423,12 +423,12 @@ def test_convention_formula_equals_the_package_s(name: str, rows: Tensor) -> Non
 def test_formula_and_package_agree_for_any_width_and_base(
     half: int, base: float, length: int
 ) -> None:
-    formula = Convention(base=base).formula(length, 2 * half)
+    formula = LayerConvention(Convention(base=base)).formula(length, 2 * half)
     assert torch.allclose(formula, encoding(range(length), 2 * half, base), atol=1e-9)
 
 
 def test_tensor2tensor_s_slowest_pair_turns_by_one_over_the_base() -> None:
-    rows = Convention(frequencies="tensor2tensor").formula(2, 8)
+    rows = LayerConvention(Convention(exponents="i/(d/2-1)")).formula(2, 8)
     assert rows[1, -2].item() == pytest.approx(math.sin(1e-4))
 
 
@@ -746,7 +746,7 @@ def two_tables(vocab_size: int, d_model: int, max_seq_len: int, dropout: float) 
 
 def test_bench_reads_a_module_with_dropout_inside() -> None:
     report = bench(DropoutInside)
-    assert report.says == Convention(scale=False)
+    assert report.says == LayerConvention(scale=False)
     assert report.broken == report.crashed == ()
     assert report.not_applicable == ("chunks",)
     assert "dropout" in report.kept
@@ -762,17 +762,21 @@ def test_bench_tells_a_batch_second_module_from_its_misuse() -> None:
 
 def test_bench_recognises_tensor2tensor_s_sinusoids() -> None:
     report = bench(ConcatenatedSinusoids)
-    assert report.says == Convention(columns="halves", frequencies="tensor2tensor", scale=False)
+    assert report.says == LayerConvention(
+        Convention(columns="halves", exponents="i/(d/2-1)"), scale=False
+    )
     assert report.broken == report.crashed == ()
     assert report.not_applicable == ("dropout",)
     assert "chunks" in report.kept
-    held = bench(ConcatenatedSinusoids, says=Convention(columns="halves", scale=False))
+    held = bench(
+        ConcatenatedSinusoids, says=LayerConvention(Convention(columns="halves"), scale=False)
+    )
     assert held.broken == ("formula", "low precision") and held.stated
 
 
 def test_bench_takes_a_constructor_of_any_kind() -> None:
     report = bench(TwoTables, build=two_tables)
-    assert report.says == Convention(positions="learned", scale=False)
+    assert report.says == LayerConvention("learned", scale=False)
     assert report.broken == report.crashed == ()
     assert report.not_applicable == ("formula", "chunks")
 

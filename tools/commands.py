@@ -134,6 +134,10 @@ def _models(options: Options) -> int:
     )
 
 
+def _survey(options: Options) -> int:
+    return first(options, lambda: start("-m", "tools.survey", *options.packages))
+
+
 def _bench(options: Options) -> int:
     return first(options, lambda: start("-m", "tools.run_benchmarks"))
 
@@ -227,6 +231,12 @@ COMMANDS = {
         _models,
         (("--write", {"action": "store_true", "help": "write the records anew instead"}),),
         "WRITE=1",
+    ),
+    "survey": Command(
+        "download libraries and measure their sinusoidal positions anew (an hour)",
+        _survey,
+        (("packages", {"nargs": "*", "help": "diffusers transformers"}),),
+        'PACKAGES="diffusers transformers"',
     ),
     "bench": Command("measure speed (reported, never asserted)", _bench),
     "mutants": Command(

@@ -51,8 +51,10 @@ JUDGES = (
 # Modules that one set of tests answers for, by topic (the first pattern that fits a module counts).
 TOPICS: dict[str, tuple[list[str], list[str]]] = {
     "layer": (
-        "checks row_lookup *_embedding positional_encoding saved_sinusoids sinusoids".split(),
-        "checks contracts every_layer input_* learned_* positional_* sinusoids token_*".split(),
+        "checks conventions identify row_lookup *_embedding positional_encoding".split()
+        + "saved_sinusoids sinusoids survey".split(),
+        "checks contracts conventions survey every_layer".split()
+        + "input_* learned_* positional_* sinusoids token_*".split(),
     ),
     "decoder": (
         "attention cache checkpoints config files generation loss model".split()

@@ -136,7 +136,7 @@ def in_bfloat16(make: Maker) -> None:
     """In bfloat16 the layer returns bfloat16, and rows that were rounded once."""
     layer = make(max_seq_len=512).to(torch.bfloat16).eval()
     assert layer(layer.ids(1, 5)).dtype == torch.bfloat16
-    if layer.says.positions == "sinusoidal":
+    if layer.says.is_sinusoidal:
         rows, exact = layer.position_rows(512).double(), layer.says.formula(512, 16)
         assert (rows - exact).abs().max() < 0.004
 
@@ -149,7 +149,7 @@ def _only_dtype(make: Maker) -> None:
 def _short_of_257(make: Maker) -> None:
     layer = make(max_seq_len=24).to(torch.bfloat16).eval()
     assert layer(layer.ids(1, 5)).dtype == torch.bfloat16
-    if layer.says.positions == "sinusoidal":
+    if layer.says.is_sinusoidal:
         rows, exact = layer.position_rows(24).double(), layer.says.formula(24, 16)
         assert (rows - exact).abs().max() < 0.1
 

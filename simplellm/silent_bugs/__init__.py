@@ -19,7 +19,7 @@ from .from_life import FROM_LIFE
 from .grader import Check, Report, grade
 from .mutants import MUTANTS
 from .promises import PROMISES, SHAPES, Measured, Promise
-from .variants import Convention, Maker, NotApplicableError, Subject, Textbook, Variant
+from .variants import LayerConvention, Maker, NotApplicableError, Subject, Textbook, Variant
 
 __all__ = [
     "CORRECT",
@@ -29,8 +29,8 @@ __all__ = [
     "SHAPES",
     "BenchReport",
     "Check",
-    "Convention",
     "Finding",
+    "LayerConvention",
     "Maker",
     "Measured",
     "NotApplicableError",

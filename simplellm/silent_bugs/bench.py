@@ -14,7 +14,7 @@ from ..printing import prints_anywhere
 from .adapting import HOW_TO_BUILD, Adapted, Build, Vectors, adapt, same, watched
 from .promises import LONG, PROMISES, SHAPES, Measured, Promise
 from .reading import moved_by, read_off
-from .variants import Call, Convention, Maker, NotApplicableError, NotReadError
+from .variants import Call, LayerConvention, Maker, NotApplicableError, NotReadError
 
 #: What compares two answers: it says nothing of a layer that never answers twice alike.
 COMPARED = ("own sentence", "formula", "token scale", "checkpoint", "chunks", "after the last",
@@ -53,7 +53,7 @@ class BenchReport:
     """
 
     name: str
-    says: Convention
+    says: LayerConvention
     stated: bool
     findings: dict[str, Finding]
     notes: tuple[str, ...] = ()
@@ -106,7 +106,7 @@ class BenchReport:
 def bench(
     layer_class: Callable[..., nn.Module],
     *,
-    says: Convention | None = None,
+    says: LayerConvention | None = None,
     batch_first: bool = True,
     build: Build | None = None,
     call: Call | None = None,
@@ -121,7 +121,8 @@ def bench(
     Args:
         layer_class: The class, or a function that returns a module.
         says: The convention it is held to. Left at None it is read off the layer. Sinusoids that
-            :class:`Convention` can say are recognised; of any others the formula is not judged.
+            :class:`~simplellm.Convention` can say are recognised; of others the formula is not
+            judged.
         batch_first: Whether it wants ``(batch, seq_len)``; otherwise ``(seq_len, batch)``.
         build: ``build(vocab_size, d_model, max_seq_len, dropout)``, for a constructor that cannot
             be understood by its names. What it makes is given ids if it holds something for each
@@ -158,8 +159,8 @@ def bench(
     for name, value in (("build", build), ("call", call)):
         if value is not None and not callable(value):
             raise TypeError(f"{name} = {value!r} must be a function, or be left out.")
-    if not isinstance(says, Convention | None):
-        raise TypeError(f"says = {says!r} must be a Convention, or be left out.")
+    if not isinstance(says, LayerConvention | None):
+        raise TypeError(f"says = {says!r} must be a LayerConvention, or be left out.")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         adapted = adapt(layer_class, batch_first, build, call, arguments)
@@ -177,7 +178,7 @@ def bench(
             )
         held_to = says
         if held_to is None:
-            unread = Convention(positions="not read", scale=None)
+            unread = LayerConvention("not read", scale=None)
             held_to = unread if trouble or restless else read_off(make)
         make = replace(make, says=held_to)
         reasons = {} if trouble else _not_judged(adapted, make)
@@ -365,7 +366,7 @@ def _length_is_fixed(make: Maker) -> bool:
         return False
     try:
         rows = short.position_rows(FAR)
-        last = replace(make.says, first=make.says.first + FAR - 1).formula(1, 16)
+        last = make.says.formula(1, 16, start=FAR - 1)
         return len(rows) != FAR or bool((rows[-1] - last).abs().max() > 0.05)
     except Exception:  # it ends between, or its formula is not known
         return True

@@ -7,8 +7,9 @@ import math
 import torch
 from torch import Tensor, nn
 
+from ..conventions import Convention
 from ..input_embedding import InputEmbedding
-from .variants import Convention, LearnedTextbook, Textbook, Variant, by_name
+from .variants import LayerConvention, LearnedTextbook, Textbook, Variant, by_name
 
 
 class Halves(Textbook):
@@ -106,29 +107,34 @@ CORRECT = by_name(
             "learned textbook",
             LearnedTextbook,
             "The same with a learned table of positions.",
-            Convention(positions="learned"),
+            LayerConvention("learned"),
         ),
         Variant("InputEmbedding", InputEmbedding, "This package's layer, with sinusoids."),
         Variant(
             "learned positions",
             _learned,
             "This package's layer, with a learned table.",
-            Convention(positions="learned"),
+            LayerConvention("learned"),
         ),
-        Variant("halves", Halves, "All sines, then all cosines.", Convention(columns="halves")),
-        Variant("base 500", OtherBase, "Another base.", Convention(base=500.0)),
+        Variant(
+            "halves",
+            Halves,
+            "All sines, then all cosines.",
+            LayerConvention(Convention(columns="halves")),
+        ),
+        Variant("base 500", OtherBase, "Another base.", LayerConvention(Convention(base=500.0))),
         Variant(
             "other rates",
             DeclaredRates,
             "tensor2tensor's frequencies and columns, and it says so.",
-            Convention(columns="halves", frequencies="tensor2tensor"),
+            LayerConvention(Convention(columns="halves", exponents="i/(d/2-1)")),
         ),
         Variant("float32 recipe", Float32Recipe, "Frequencies by way of exp and log in float32."),
         Variant(
             "unit tokens",
             UnitTokens,
             "A table of standard deviation 1 and no factor.",
-            Convention(scale=False),
+            LayerConvention(scale=False),
         ),
         Variant("not saved", NotSaved, "The buffer stays out of checkpoints."),
         Variant("no table", NoTable, "Rows are computed when needed; they never end."),
@@ -137,7 +143,7 @@ CORRECT = by_name(
             "two tables",
             LearnedUnscaled,
             "Two learned tables and no factor, as in GPT-2.",
-            Convention(positions="learned", scale=False),
+            LayerConvention("learned", scale=False),
         ),
         Variant("padding token", PaddingToken, "PAD has a row of zeros."),
     )

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from .variants import Convention, LearnedTextbook, Textbook, Variant, by_name
+from .variants import LayerConvention, LearnedTextbook, Textbook, Variant, by_name
 
 
 class BatchAxis(Textbook):
@@ -230,7 +230,7 @@ class SumThrownAway(Textbook):
         return self.dropout(x)
 
 
-LEARNED = Convention(positions="learned")
+LEARNED = LayerConvention("learned")
 
 MUTANTS = by_name(
     (

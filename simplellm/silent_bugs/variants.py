@@ -10,16 +10,22 @@ import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Literal, get_args, get_type_hints
+from typing import Literal, TypeAlias, get_args
 
 import torch
 from torch import Tensor, nn
 
+from ..conventions import Convention
 from ..printing import prints_anywhere
 
 #: Ids below it are often special (PAD, BOS, EOS), and a special row may be zero on purpose.
 FIRST_ORDINARY_ID = 3
+
+#: The convention of a layer that says nothing else.
+PAPER = Convention()
+
+#: What stands in the place of a convention.
+NoFormula: TypeAlias = Literal["learned", "not recognised", "not read"]
 
 Call = Callable[[nn.Module, Tensor, int], Tensor]
 
@@ -34,53 +40,47 @@ class NotReadError(NotApplicableError):
 
 @dataclass(frozen=True)
 @prints_anywhere
-class Convention:
+class LayerConvention:
     """What a layer says of itself.
 
     Other columns or another base are no mistake. A mistake is to do something else than what one
     says, so a check that is fair asks what a layer says before it compares.
 
     Attributes:
-        positions: ``"sinusoidal"``, ``"learned"``, ``"not recognised"`` (rows of no known
-            formula) or ``"not read"`` (there were no rows to read).
-        columns: ``"interleaved"`` (sine, cosine, sine, …) or ``"halves"`` (sines, then cosines).
-        frequencies: ``"paper"``, whose exponents are ``i / (d / 2)`` for pair i, or
-            ``"tensor2tensor"``, whose exponents are ``i / (d / 2 - 1)``, or ``"doubled"``:
-            ``2 i / (d / 2)``.
-        base: The constant that the paper sets to 10 000.
+        positions: The :class:`~simplellm.Convention` of its sinusoids; or ``"learned"``, ``"not
+            recognised"`` (rows of no known formula) or ``"not read"`` (there were none to read).
         scale: Whether token rows are multiplied by √d_model; None where that was not read.
-        first: The position whose row the first token gets.
-        cosines_first: Whether cosines stand where the paper has sines.
-        amplitude: What all rows are multiplied by, at width 16.
         learned_scalar: Whether a learned number multiplies the rows.
 
     Raises:
         ValueError: If there is no such convention.
 
     Example:
-        >>> Convention(columns="halves")
-        sinusoidal, sines then cosines, base 10000, tokens × √d
+        >>> from simplellm import Convention
+        >>> LayerConvention(Convention(columns="halves"))
+        sinusoidal, halves, base 10000, tokens × √d
     """
 
-    positions: Literal["sinusoidal", "learned", "not recognised", "not read"] = "sinusoidal"
-    columns: Literal["interleaved", "halves"] = "interleaved"
-    frequencies: Literal["paper", "tensor2tensor", "doubled"] = "paper"
-    base: float = 10_000.0
+    positions: Convention | NoFormula = PAPER
     scale: bool | None = True
-    first: int = 0
-    cosines_first: bool = False
-    amplitude: float = 1.0
     learned_scalar: bool = False
 
     def __post_init__(self) -> None:
-        for field in ("positions", "columns", "frequencies"):
-            known = get_args(get_type_hints(Convention)[field])
-            if getattr(self, field) not in known:
-                raise ValueError(f"{field} = {getattr(self, field)!r} is none of {known}.")
-        for field in ("base", "amplitude"):
-            value = getattr(self, field)
-            if not 0 < value < math.inf:
-                raise ValueError(f"{field} = {value!r} must be a number greater than 0.")
+        known = get_args(NoFormula)
+        if not isinstance(self.positions, Convention) and self.positions not in known:
+            raise ValueError(
+                f"positions = {self.positions!r} must be a Convention or one of {known}."
+            )
+
+    @property
+    def is_sinusoidal(self) -> bool:
+        """Whether its positions follow a formula."""
+        return isinstance(self.positions, Convention)
+
+    @property
+    def amplitude(self) -> float:
+        """What all rows are multiplied by, at the width 16 at which layers are judged."""
+        return self.positions.factor(16) if isinstance(self.positions, Convention) else 1.0
 
     def factor(self, d_model: int) -> float:
         """What token rows are multiplied by.
@@ -89,73 +89,45 @@ class Convention:
             NotReadError: If that was not read.
         """
         if self.scale is None:
-            raise NotReadError("the factor of its tokens was not read; say it: says=Convention(…)")
+            raise NotReadError(
+                "the factor of its tokens was not read; say it: says=LayerConvention(…)"
+            )
         return math.sqrt(d_model) if self.scale else 1.0
 
-    def formula(self, length: int, d_model: int) -> Tensor:
+    def formula(self, length: int, d_model: int, *, start: int = 0) -> Tensor:
         """The position rows that sinusoids of this convention have, ``(length, d_model)``, float64.
 
-        Computed number by number with :mod:`math`, so that it shares nothing with what it checks.
+        Args:
+            length: Number of rows.
+            d_model: Width.
+            start: Number of tokens before the first row.
 
         Raises:
             NotApplicableError: If positions are learned.
             NotReadError: If they were not read or not recognised.
 
         Example:
-            >>> Convention(columns="halves").formula(2, 4)[1]
-            tensor([0.8415, 0.0100, 0.5403, 1.0000], dtype=torch.float64)
+            >>> LayerConvention(Convention(columns="halves")).formula(2, 4)[1]
+            tensor([0.8415, 0.0100, 0.5403, 0.9999], dtype=torch.float64)
         """
         if self.positions == "learned":
             raise NotApplicableError("learned positions follow no formula")
-        if self.positions != "sinusoidal":
-            raise NotReadError(f"its formula was {self.positions}; say it: says=Convention(…)")
-        return _formula(self, length, d_model).clone()
+        if not isinstance(self.positions, Convention):
+            raise NotReadError(f"its formula was {self.positions}; say it: says=LayerConvention(…)")
+        return self.positions.rows(torch.arange(start, start + length), d_model, length)
 
     def __repr__(self) -> str:
+        number = ["times a learned number"] * self.learned_scalar
         tokens = (
             [] if self.scale is None else ["tokens × √d" if self.scale else "tokens as they are"]
         )
-        if self.positions != "sinusoidal":
+        if not isinstance(self.positions, Convention):
             positions = "learned positions" if self.positions == "learned" else self.positions
-            number = ["times a learned number"] * self.learned_scalar
             return ", ".join([positions, *number, *tokens])
-        one, two = ("cosines", "sines") if self.cosines_first else ("sines", "cosines")
-        halves, order = f"{one} then {two}", ", cosines first" if self.cosines_first else ""
-        said = ["sinusoidal", halves if self.columns == "halves" else f"interleaved{order}"]
-        base = f"base {self.base:g}"
-        if self.frequencies == "doubled":  # the same numbers, said in two ways
-            said.append(f"exponents doubled, {base} (or the paper's, base {self.base**2:g})")
-        elif self.frequencies == "tensor2tensor":
-            said.append(f"tensor2tensor's frequencies, {base}")
-        else:
-            said.append(base)
-        if self.first:
-            said.append(f"first position {self.first}")
-        if self.amplitude != 1:
-            said.append(f"amplitude {self.amplitude:g}")
-        if self.learned_scalar:
-            said.append("times a learned number")
-        return ", ".join([*said, *tokens])
-
-
-@lru_cache(maxsize=64)
-def _formula(says: Convention, length: int, d_model: int) -> Tensor:
-    pairs = d_model // 2
-    steps = {"paper": pairs, "tensor2tensor": max(pairs - 1, 1), "doubled": pairs / 2}[
-        says.frequencies
-    ]
-    rows = []
-    for position in range(says.first, says.first + length):
-        angles = [position / says.base ** (pair / steps) for pair in range(pairs)]
-        sines = [says.amplitude * math.sin(a) for a in angles]
-        cosines = [says.amplitude * math.cos(a) for a in angles]
-        if says.cosines_first:
-            sines, cosines = cosines, sines
-        if says.columns == "halves":
-            rows.append(sines + cosines)
-        else:
-            rows.append([value for pair in zip(sines, cosines, strict=True) for value in pair])
-    return torch.tensor(rows, dtype=torch.float64)
+        said = f"sinusoidal, {self.positions!r}"
+        if self.positions.exponents == "4i/d":  # the same numbers, said in two ways
+            said += f" (or exponents 2i/d, base {self.positions.base**2:g})"
+        return ", ".join([said, *number, *tokens])
 
 
 def plain_call(module: nn.Module, ids: Tensor, start: int) -> Tensor:
@@ -191,7 +163,7 @@ class Subject(nn.Module):
     def __init__(
         self,
         inner: nn.Module,
-        says: Convention,
+        says: LayerConvention,
         *,
         vocab_size: int,
         d_model: int,
@@ -292,7 +264,7 @@ class Maker:
     """
 
     build: Callable[[int, int, int, float], nn.Module]
-    says: Convention = Convention()
+    says: LayerConvention = LayerConvention()
     call: Call = plain_call
     takes_start: bool = True
     takes_dropout: bool = True
@@ -337,7 +309,7 @@ class Variant:
     name: str
     build: Callable[[int, int, int, float], nn.Module]
     what: str
-    says: Convention = Convention()
+    says: LayerConvention = LayerConvention()
     met: str = ""
     hint: str = ""
     forget: Callable[[], None] = lambda: None

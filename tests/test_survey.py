@@ -1,0 +1,106 @@
+"""The survey of libraries: its records belong to its table, and its probes work offline."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+import torch
+
+from simplellm import Convention, identify
+from simplellm.survey import RECORDS, followers, survey
+from tools.survey.__main__ import classes
+from tools.survey.probe import Probe, record
+from tools.survey.taking import Taker
+
+ROWS = classes()
+
+
+def test_every_line_of_the_table_pins_a_version_and_names_a_class_once() -> None:
+    assert len({(row["package"], row["name"]) for row in ROWS}) == len(ROWS)
+    for row in ROWS:
+        assert re.fullmatch(r"[\w.]+", row["version"]), row
+        assert row["take"] or row["ask"].startswith("not run: "), row
+        if row["take"]:
+            compile(row["make"] or "0", "make", "eval")
+            compile(row["ask"], "ask", "eval")
+
+
+def test_there_is_a_record_for_every_line_and_no_other() -> None:
+    listed = {(row["package"], row["version"], row["name"]) for row in ROWS}
+    assert {(one.package, one.version, one.name) for one in survey()} == listed
+
+
+def test_what_was_not_run_says_why_and_holds_no_number() -> None:
+    for one in survey():
+        assert one.was_run != one.why.startswith("not run: ")
+        assert one.was_run or one.convention is None
+        assert one.convention is not None or one.why
+
+
+def test_a_record_says_what_differs_from_the_paper_and_nothing_else() -> None:
+    for line in RECORDS.read_text(encoding="utf-8").splitlines():
+        said = json.loads(line)["convention"]
+        if said is not None:
+            plain = Convention()
+            assert all(getattr(plain, name) != value for name, value in said.items())
+
+
+def test_identify_names_the_classes_that_follow_what_it_found() -> None:
+    table = Convention.named("m2m100").table(100, 64)
+    named = identify(table).libraries
+    assert any("M2M100" in name for name in named) and any("fair-esm" in name for name in named)
+    assert followers(Convention(base=37.0)) == ()
+
+
+# ---- taking a class out of its file
+
+
+def test_a_class_is_taken_with_what_it_uses_and_without_what_is_missing(tmp_path: Path) -> None:
+    (tmp_path / "pack" / "sub").mkdir(parents=True)
+    (tmp_path / "pack" / "sub" / "base.py").write_text("class Base:\n    twice = 2\n")
+    (tmp_path / "pack" / "layer.py").write_text(
+        "import math, a_package_nobody_has\n"
+        "from a_package_nobody_has import checked\n"
+        "from .sub.base import Base\n"
+        "TURN = math.tau\n"
+        "def half(x):\n    return x / Base.twice\n"
+        "@checked\n"
+        "class Layer(Base):\n    def turn(self) -> checked:\n        return half(TURN)\n"
+        "raise SystemExit('the file itself is not executed')\n"
+    )
+    taker = Taker(tmp_path)
+    assert taker.take("pack/layer.py", "Layer")().turn() == pytest.approx(3.14159, abs=1e-5)
+    assert taker.missing == {"checked"}
+    with pytest.raises(LookupError, match=r"layer\.py does not define Other"):
+        taker.take("pack/layer.py", "Other")
+
+
+class Adds(torch.nn.Module):
+    """A layer as a library might have it: tensor2tensor's rows from position 2 on, times √d."""
+
+    def __init__(self, d: int, n: int) -> None:
+        super().__init__()
+        self.d = d
+        self.register_buffer("pe", Convention.named("fairseq").table(n, d))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.d**0.5 * x + self.pe[: x.shape[1]]
+
+
+def test_a_probe_measures_what_a_layer_does() -> None:
+    found = record(Probe(Adds, "C(d, n)", "m(x)"))
+    assert found["convention"] == {"columns": "halves", "exponents": "i/(d/2-1)", "first": 2}
+    measured = found["measured"]
+    assert measured["error to 5000"] < 1e-6
+    assert measured["past the end"].startswith("RuntimeError")
+    assert measured["odd width"] == "last column zero; as the convention says"
+    assert measured["state_dict"] == ["pe"] and measured["trained"] == []
+    assert measured["factor on the input"] == measured["sqrt(d)"] == 8.0
+    assert measured["gradient to the input"] == 8.0
+    assert measured["both sentences of a batch get the same rows"] is True
+    assert measured["float16"]["error"] == pytest.approx(2.4e-4, rel=0.1)
+    assert measured["float16, then float32"]["error"] == measured["float16"]["error"]
+    assert measured["known again"] == {"half precision": True, "slice": True}

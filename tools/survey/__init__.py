@@ -1,0 +1,1 @@
+"""What shipped libraries compute as sinusoidal positions, measured on their own code."""
