@@ -267,9 +267,9 @@ CASES = [
     (
         ForecastingPositionalEncoder,
         {"batch_first": False},
-        LayerConvention("not recognised"),
+        LayerConvention(Convention(exponents="2j/d")),
         ("gradient",),
-        ("formula", "low precision"),
+        (),
     ),
     (
         EvodiffPositionalEncoding,
@@ -351,10 +351,9 @@ def pairwise(turned: Tensor) -> Tensor:
     return torch.stack([turned.sin(), turned.cos()], 2).flatten(1)
 
 
-@pytest.mark.parametrize(
-    "rows", [multiplied, wavelengths, own_cosines, normalised, by_length, summed, two_axes]
-)
-def test_a_convention_without_a_name_is_not_recognised(rows) -> None:
+def adding(rows) -> type[nn.Module]:
+    """A layer that adds rows."""
+
     class Adds(nn.Module):
         def __init__(self, d_model: int, max_len: int) -> None:
             super().__init__()
@@ -365,7 +364,26 @@ def test_a_convention_without_a_name_is_not_recognised(rows) -> None:
                 raise ValueError("too long")
             return x + self.pe[: x.shape[1]]
 
-    report = bench(Adds)
+    return Adds
+
+
+@pytest.mark.parametrize(
+    ("rows", "says"),
+    [
+        (wavelengths, Convention.named("depthcharge")),
+        (own_cosines, Convention.named("time-series-transformer")),
+        (summed, Convention.named("convtimenet")),
+    ],
+)
+def test_a_convention_of_one_library_is_recognised_and_judged(rows, says: Convention) -> None:
+    report = bench(adding(rows))
+    assert report.says == LayerConvention(says, scale=False)
+    assert "formula" in report.kept
+
+
+@pytest.mark.parametrize("rows", [multiplied, normalised, by_length, two_axes])
+def test_rows_that_multiply_or_depend_on_the_length_are_not_recognised(rows) -> None:
+    report = bench(adding(rows))
     assert report.says == LayerConvention("not recognised", scale=False)
     assert "formula" in report.not_judged and report.crashed == ()
     assert set(report.broken) <= {"distinct"}

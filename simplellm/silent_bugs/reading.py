@@ -36,7 +36,9 @@ def fit(rows: Tensor, wider: Tensor | None = None) -> Convention | None:
     found = [
         match
         for match in search(rows.double(), rounding_of(rows), loose=LOOSE)
-        if not match.convention.needs_length and match.convention.first >= 0
+        if not match.convention.needs_length
+        and match.convention.first >= 0
+        and match.convention.factor(d_model) > 1e-8
         if wider is None or _same(match.convention, wider.double())
     ]
     found.sort(key=lambda match: (match.words, match.difference))

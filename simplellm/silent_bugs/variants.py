@@ -108,7 +108,7 @@ class LayerConvention:
 
         Example:
             >>> LayerConvention(Convention(columns="halves")).formula(2, 4)[1]
-            tensor([0.8415, 0.0100, 0.5403, 0.9999], dtype=torch.float64)
+            tensor([0.8415, 0.0100, 0.5403, 1.0000], dtype=torch.float64)
         """
         if self.positions == "learned":
             raise NotApplicableError("learned positions follow no formula")

@@ -42,7 +42,15 @@ def classes() -> list[dict[str, str]]:
 
 def unpacked(requirements: list[str], folder: str) -> str:
     """Install packages alone into a folder; return what went wrong, or ""."""
-    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    pip = [
+        sys.executable,
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--no-compile",
+        "--disable-pip-version-check",
+    ]
     done = subprocess.run(
         [*pip, "--no-deps", "--target", folder, *requirements],
         capture_output=True,

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ast
 import builtins
+import contextlib
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -57,7 +58,8 @@ class Taker:
         ]
         node = next((n for n in nodes if name in _binds(n)), None)
         if node is None:
-            raise LookupError(f"{path.name} does not define {name}")
+            space[name] = self._from_stars(path, tree, name)
+            return
         if isinstance(node, ast.Import | ast.ImportFrom):
             space[name] = self._imported(path, node, name)
             return
@@ -69,6 +71,16 @@ class Taker:
         module = ast.parse("from __future__ import annotations")
         module.body.append(node)
         exec(compile(ast.fix_missing_locations(module), str(path), "exec"), space)
+
+    def _from_stars(self, path: Path, tree: ast.Module, name: str) -> Any:
+        """What `from … import *` brings, where it is the package's own file."""
+        for node in tree.body:
+            if isinstance(node, ast.ImportFrom) and node.names[0].name == "*":
+                target = self._file(path, node)
+                if target:
+                    with contextlib.suppress(LookupError):
+                        return self.take(str(target.relative_to(self.root)), name)
+        raise LookupError(f"{path.name} does not define {name}")
 
     def _has(self, path: Path, node: ast.AST, space: dict[str, Any]) -> bool:
         """Whether every name under a node could be had; defines them."""
@@ -101,6 +113,9 @@ class Taker:
 
     def _file(self, path: Path, node: ast.ImportFrom, name: str = "") -> Path | None:
         """The file of the package that an import reads from, or that it imports by name."""
+        own = path.relative_to(self.root).parts[0]
+        if not node.level and (node.module or "").split(".")[0] != own:
+            return None  # another package, put beside it
         folder = path.parent if node.level else self.root
         for _ in range(node.level - 1):
             folder = folder.parent
