@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from simplellm import Convention
 from simplellm.silent_bugs import LayerConvention, bench
 from tests.bench_fakes import PLAIN, Adds, Factorised, sinusoids
 
@@ -342,7 +343,7 @@ def test_an_end_that_nobody_sets_is_not_judged(layer_class, by_build: bool) -> N
     build = (lambda v, d, n, p: layer_class(d)) if by_build else None
     report = bench(layer_class, build=build)
     learned = layer_class is LearnedInside
-    assert report.says == LayerConvention("learned" if learned else "sinusoidal", scale=False)
+    assert report.says == LayerConvention("learned" if learned else Convention(), scale=False)
     assert report.broken == report.crashed == ()
     assert set(report.not_judged) == {"after the last"} | ({"dropout"} if by_build else set())
     assert "does not reach it; pass it on with build=" in report.findings["after the last"].why
