@@ -6,9 +6,11 @@ templates, survives another version of the theme: a fix leaves alone what it doe
 """
 
 import re
+from functools import cache
 from urllib.parse import unquote
 
-from bs4 import BeautifulSoup
+import soupsieve
+from bs4 import BeautifulSoup, Tag
 from docutils.nodes import make_id
 from sphinx.util import logging
 
@@ -240,25 +242,79 @@ FIXES = [
 ]
 
 
-# Three of five elements of the book only color code, where there is nothing to fix. (Of what a cell
-# printed the text is looked at.)
-CODE = re.compile(
-    r'(<div class="[^"]*highlight-(?!myst-ansi)[^"]*"><div class="highlight"><pre>)(.*?)(?=</pre>)',
+# ---- a page, taken apart and put together
+
+
+class Page:
+    """A page's elements, found without a walk over the page for each question.
+
+    One walk notes the elements by id, class and name. A selector is then asked only of those that
+    can match its last part; of these it is soupsieve that decides.
+    """
+
+    def __init__(self, soup):
+        self.soup, self.head, self.new_tag = soup, soup.head, soup.new_tag
+        self.noted: dict[str, dict[int, Tag]] = {}
+        for place, tag in enumerate(soup.find_all(True)):
+            keys = ["*", tag.name, *(f".{name}" for name in tag.get("class", []))]
+            for key in (*keys, f"#{tag.get('id')}"):
+                self.noted.setdefault(key, {})[place] = tag
+
+    def select(self, selector: str) -> list[Tag]:
+        """The elements that match, in their order on the page as it was read."""
+        found = {}
+        for key in last_parts(selector):
+            found.update(self.noted.get(key, {}))
+        tags = [tag for _, tag in sorted(found.items()) if not tag.decomposed]
+        matches = soupsieve.compile(selector).match
+        return tags if selector in self.noted else [tag for tag in tags if matches(tag)]
+
+    def select_one(self, selector: str) -> Tag | None:
+        return next(iter(self.select(selector)), None)
+
+
+@cache
+def last_parts(selector: str) -> list[str]:
+    """What an element must have to match: for `a > b.c[d], e` it is .c or e."""
+    bare = re.sub(r"\[[^\]]*\]|:[\w-]+(\([^()]*\))?", "", selector)
+    found = []
+    for part in bare.split(","):
+        names = re.findall(r"[#.]?[\w-]+", re.split(r"[\s>]", part)[-1]) or ["*"]
+        found.append(min(names, key=lambda name: "#.".find(name[0]) % 3))
+    return found
+
+
+# Four of five elements of the book are in these, where there is nothing to fix: colored code, plain
+# paragraphs, formulas, signatures on one line. (Of what a cell printed the text is looked at.)
+PLAIN = re.compile(
+    r'(?P<open><div class="[^"]*highlight-(?!myst-ansi)[^"]*"><div class="highlight"><pre>)'
+    r"(?P<code>.*?)(?=</pre>)"
+    r"|<(?P<name>script|p|math|dt)\b(?P<attributes>[^>]*)>(?P<inside>.*?)</(?P=name)>",
     re.DOTALL,
 )
+TO_FIX = re.compile(r"<(?:img|script|style|dl)\b|\.ipynb|●")
 
 
 def finish(html: str, page: str) -> str:
-    code: list[str] = []
+    aside: list[str] = []
 
     def put_aside(found: re.Match) -> str:
-        code.append(found[2])
-        return f"{found[1]}<!--code {len(code) - 1}-->"
+        name, opened = found["name"], found["open"] or ""
+        signature = name == "dt" and found["attributes"].startswith(' class="sig ')
+        plain = name == "math" or signature or (name == "p" and not found["attributes"])
+        if name and (not plain or TO_FIX.search(found["inside"])):
+            return found[0]
+        aside.append(found[0][len(opened) :])
+        return f"{opened}<!--aside {len(aside) - 1}-->"
 
-    soup = BeautifulSoup(CODE.sub(put_aside, html), "html.parser")
+    start, article, rest = html.partition("<article")
+    article, end, rest = rest.partition("</article>")
+    body = PLAIN.sub(put_aside, article)
+    soup = BeautifulSoup(f"{start}<article{body}{end}{rest}" if end else html, "html.parser")
+    elements = Page(soup)
     for fix in FIXES:
-        fix(soup, page)
-    return re.sub(r"<!--code (\d+)-->", lambda found: code[int(found[1])], str(soup))
+        fix(elements, page)
+    return re.sub(r"<!--aside (\d+)-->", lambda found: aside[int(found[1])], str(soup))
 
 
 def take_pages_before_they_are_written(app):
