@@ -53,6 +53,9 @@ def position_arms(table: Tensor, seq_len: int) -> dict[str, Tensor]:
         arms[f"shift {by}"] = table[by : by + seq_len]
     for by in (1, 8, 64, 128, 400):
         arms[f"row 0 kept, rest shift {by}"] = _after(table, table[1 + by : by + seq_len])
+    far = table[401 : 400 + seq_len]
+    same_mean = far - far.mean(0) + rest.mean(0)
+    arms["row 0 kept, rest shift 400, their mean as in place"] = _after(table, same_mean)
     arms["row 0 zero, rest in place"] = torch.cat((torch.zeros_like(table[:1]), rest))
     arms["all zero"] = torch.zeros_like(table[:seq_len])
     arms["all row 5"] = table[5].expand(seq_len, -1)
@@ -101,7 +104,7 @@ def _waves(table: Tensor, seq_len: int) -> dict[str, Tensor]:
     arms = {}
     for count in (1, 2, 3, 4, 5, 6):
         fitted = fit_waves(table[FIRST_FITTED : LAST_FITTED + 1], count, first=FIRST_FITTED)
-        starts = (1, 512, 1000) if count == 5 else (1,)
+        starts = (1, 512, 777, 1000, 2000, 5000) if count == 5 else (1,)
         for start in starts:
             places = range(start, start + seq_len - 1)
             name = f"row 0 kept, rest {count} wave{'s' * (count > 1)}" + (
