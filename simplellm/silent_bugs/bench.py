@@ -14,7 +14,7 @@ from ..printing import prints_anywhere
 from .adapting import HOW_TO_BUILD, Adapted, Build, Vectors, adapt, same, watched
 from .promises import LONG, PROMISES, SHAPES, Measured, Promise
 from .reading import moved_by, read_off
-from .variants import Call, LayerConvention, Maker, NotApplicableError, NotReadError
+from .variants import Call, LayerConvention, Maker, NotApplicableError, NotReadError, Subject
 
 #: What compares two answers: it says nothing of a layer that never answers twice alike.
 COMPARED = ("own sentence", "formula", "token scale", "checkpoint", "chunks", "after the last",
@@ -352,9 +352,12 @@ def _too_short(make: Maker) -> str:
 def _length_is_fixed(make: Maker) -> bool:
     """Whether a layer ends somewhere else than at the length that was asked for."""
     short, long = make(max_seq_len=16).eval(), make(max_seq_len=32).eval()
-    far = make(max_seq_len=LONG)  # a table that is rounded up may be as long for 16 as for 32
-    held = [[t.shape for t in (*m.parameters(), *m.buffers())] for m in (short, long, far)]
-    if not held[0] == held[1] == held[2]:
+
+    def held(module: Subject) -> list[torch.Size]:
+        return [t.shape for t in (*module.parameters(), *module.buffers())]
+
+    # A table that is rounded up may be as long for 16 as for 32, and not for LONG.
+    if held(short) != held(long) or held(short) != held(make(max_seq_len=LONG)):
         return False
     if make.says.positions == "learned":
         return True
