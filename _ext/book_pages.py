@@ -15,6 +15,7 @@ from docutils.nodes import make_id
 from sphinx.util import logging
 
 from _ext.book_search import SCRIPT as SEARCH_SCRIPT
+from simplellm.cards import CODE
 
 log = logging.getLogger(__name__)
 
@@ -65,7 +66,7 @@ def keep_code_of_outputs_once(soup, page):
     The style goes into the head: after its element, it would come into force when the reader sees
     the element already.
     """
-    for name in ("heatmap", "claims", "strip"):
+    for name in ("heatmap", *CODE):
         for kind in ("script", "style"):
             first, *rest = soup.select(f"{kind}.simplellm-{name}-code") or [None]
             for tag in rest:
@@ -82,9 +83,9 @@ def keep_code_of_outputs_once(soup, page):
                 soup.head.append(first.extract())
 
 
-def lead_claims_to_pages(soup, page):
+def lead_cards_to_pages(soup, page):
     """In an output's HTML a link names a notebook and a heading, as Jupyter opens them."""
-    for link in soup.select('.simplellm-claims a[href*=".ipynb"]'):
+    for link in soup.select('.simplellm-card a[href*=".ipynb"]'):
         path, _, place = link["href"].partition("#")
         target = f"#{make_id(unquote(place))}" if place else ""
         link["href"] = f"{path.removesuffix('.ipynb')}.html{target}"
@@ -140,7 +141,7 @@ def show_the_logo_once(soup, page):
 def say_what_needs_a_script(soup, page):
     """A chapter says "press Play" and "move the slider": whoever has no scripts is told why not."""
     heading = soup.select_one("article h1")
-    if heading and soup.select_one(".simplellm-heatmap, .simplellm-claims"):
+    if heading and soup.select_one(".simplellm-heatmap, .simplellm-card"):
         note = soup.new_tag("noscript")
         words = soup.new_tag("p", attrs={"class": "no-script"})
         words.string = (
@@ -226,7 +227,7 @@ FIXES = [
     load_scripts_of_tabs_where_there_are_tabs,
     keep_head_elements_once,
     keep_code_of_outputs_once,
-    lead_claims_to_pages,
+    lead_cards_to_pages,
     remove_live_widgets,
     wrap_sentences,
     fold_with_details,

@@ -16,9 +16,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import Image
 
-from simplellm import InputEmbedding, SimpleLLM, SimpleLLMConfig, plots, sinusoidal_encoding
+from simplellm import InputEmbedding, SimpleLLM, SimpleLLMConfig, cards, plots, sinusoidal_encoding
 from simplellm import palette as colours
-from simplellm.claims.table import stylesheet as claims_stylesheet
 from simplellm.heatmap import (
     EncodingExplorer,
     Heatmap,
@@ -678,7 +677,13 @@ def test_a_style_sheet_gets_the_colours_that_it_uses_or_names():
         f"a {{\n  --ink: {colours.colors('ink')[0]};\n}}\n"
         f"b {{ --ink: {ink};\n--second: {second}; color: var(--ink); }}"
     )
-    for sheet in (stylesheet(), claims_stylesheet()):
+    everywhere = cards.code("card")  # no other style of a card stands alone
+    styles = [
+        everywhere + cards.code(name)
+        for name, (file, *_) in cards.CODE.items()
+        if file.endswith("css")
+    ]
+    for sheet in (stylesheet(), *styles):
         assert "@colors" not in sheet
         assert set(re.findall(r"var\(--([\w-]+)\)", sheet)) <= set(
             re.findall(r"--([\w-]+):", sheet)

@@ -19,8 +19,8 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
+from simplellm import cards
 from simplellm.claims import CLAIMS, ClaimsTable, judge
-from simplellm.claims import table as claims_table
 from simplellm.heatmap import EncodingExplorer, Interactive, interactive
 from tools import build_book, mutants, refresh, restamp, run_tests, setup_env
 from tools.chapters.address import Address
@@ -446,13 +446,14 @@ def test_restamp_brings_every_script_style_and_still_and_executes_nothing(
     monkeypatch.setattr(interactive, "script", lambda: OLD)
     monkeypatch.setattr(interactive, "stylesheet", lambda: "p { color: old }")
     monkeypatch.setattr(Interactive, "picture", lambda _: b"another picture")
-    monkeypatch.setattr(claims_table, "script", lambda kind: OLD)
-    monkeypatch.setattr(claims_table, "stylesheet", lambda: "p { color: old }")
+    monkeypatch.setattr(
+        cards, "code", lambda name: OLD if name in ("strip", "table") else "p { color: old }"
+    )
     assert "2 output(s)" in restamp.restamp(shown)
     heatmap, claims, *others = data_of(shown)
-    for page in (heatmap["text/html"], claims["text/html"]):
-        assert f'-code">{OLD}</script>' in page and "<style" in page
-        assert page.count("p { color: old }") == 1
+    for page, styles in ((heatmap["text/html"], 1), (claims["text/html"], 2)):
+        assert f'-code">{OLD}</script>' in page
+        assert page.count("p { color: old }") == page.count("<style") == styles
     assert base64.b64decode(heatmap["image/png"]) == b"another picture"
     monkeypatch.undo()
     assert others == [dict(data) for data in data_of(shown)[2:]]

@@ -2,9 +2,9 @@
 
     python -m tools.restamp [NOTEBOOK ...]        (without names: all of chapters/)
 
-A heatmap's output holds the data it was made from, so it is made again from itself. Of the strip
-and the table of claims, the script and the style sheet are replaced. Nothing else is touched, and
-on a tree where nothing changed every file keeps its bytes.
+A heatmap's output holds the data it was made from, so it is made again from itself. Of a card (the
+table of claims, say) the scripts and the style sheets are replaced. Nothing else is touched, and on
+a tree where nothing changed every file keeps its bytes.
 
 Stills take the time: each is kept in _build/stills, and drawn again when its data, or anything that
 draws it, is another. What this cannot see is a change of the numbers: `make refresh` executes.
@@ -25,6 +25,7 @@ from pathlib import Path
 
 import nbformat
 
+from simplellm import cards
 from simplellm.heatmap import Interactive, from_html
 from tools.chapters.notebook_rules import HEATMAP
 from tools.machine.common import ROOT, digest, log, main_guard, seconds_since, write_atomically
@@ -39,9 +40,8 @@ DRAWS = (
     "constraints.txt",
 )
 WORKERS = 2  # a small laptop has two cores
-CLAIMS = re.compile(
-    r'(<(?P<tag>style|script) class="simplellm-(?P<of>claims|strip)-code">).*?(</(?P=tag)>)',
-    re.DOTALL,
+CARDS = re.compile(
+    rf'(<(style|script) class="simplellm-({"|".join(cards.CODE)})-code">).*?(</\2>)', re.DOTALL
 )
 
 
@@ -88,22 +88,16 @@ def restamp_outputs(notebook: nbformat.NotebookNode) -> int:
             if HEATMAP in page:
                 heatmap = from_html(page)
                 fresh = heatmap.mimebundle(still(heatmap))
-            elif 'class="simplellm-claims-code"' in page:
-                fresh = {"text/html": _with_code_of_claims(page)}
+            elif 'class="simplellm-card-code"' in page:
+                fresh = {"text/html": _with_code_of_cards(page)}
             new = {kind: text for kind, text in fresh.items() if kind in data}
             changed += any(data[kind] != text for kind, text in new.items())
             data.update(new)
     return changed
 
 
-def _with_code_of_claims(page: str) -> str:
-    from simplellm.claims import table
-
-    def fresh(found: re.Match[str]) -> str:
-        script = table.script("strip" if found["of"] == "strip" else "table")
-        return f"{found[1]}{table.stylesheet() if found['tag'] == 'style' else script}{found[4]}"
-
-    return CLAIMS.sub(fresh, page)
+def _with_code_of_cards(page: str) -> str:
+    return CARDS.sub(lambda found: f"{found[1]}{cards.code(found[3])}{found[4]}", page)
 
 
 def without_stamps(data: dict[str, str]) -> None:
@@ -113,7 +107,7 @@ def without_stamps(data: dict[str, str]) -> None:
         data["text/html"] = json.dumps(from_html(page).state)
         data.pop("image/png", None)
     else:
-        data["text/html"] = CLAIMS.sub("", page)
+        data["text/html"] = CARDS.sub("", page)
 
 
 def restamp(path: Path) -> str:

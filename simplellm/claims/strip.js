@@ -70,6 +70,6 @@
   }
 
   document
-    .querySelectorAll('.simplellm-claims[data-kind="strip"]:not([data-live])')
+    .querySelectorAll('.simplellm-card[data-kind="strip"]:not([data-live])')
     .forEach((root) => new Strip(root));
 })();

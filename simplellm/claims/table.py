@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import html
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from functools import cache
-from importlib.resources import files
+from collections.abc import Iterable
 from itertools import groupby
 from typing import Any
 from urllib.parse import quote
 
-from ..palette import with_colors
+from ..cards import Cell, Column, Filter, Row, card, sortable_table
 from ..printing import prints_anywhere
 from .claim import CHAPTERS, Claim, Judged
 from .rules import Outcome, Verdict
@@ -26,28 +24,14 @@ SIGNS = {Verdict.HOLDS: "✓", Verdict.HOLDS_IF: "◐", Verdict.FAILS: "✗", Ve
 MODELS_CHAPTER = "12_real_models"
 #: The sign of each outcome.
 MARKS = {Outcome.TRUE: "✓", Outcome.FALSE: "✗", Outcome.OPEN: "?"}
+#: The class of both, for the style and the links.
+_CLASS = "simplellm-claims"
 _CLASSES = {
     Verdict.HOLDS: "holds",
     Verdict.HOLDS_IF: "if",
     Verdict.FAILS: "fails",
     Verdict.OPEN: "open",
 }
-
-
-@cache
-def _code(name: str) -> str:
-    return files(__package__).joinpath(name).read_text(encoding="utf-8")
-
-
-@cache
-def stylesheet() -> str:
-    """The text of ``table.css``, with the palette's colours."""
-    return with_colors(_code("table.css"))
-
-
-def script(kind: str) -> str:
-    """The text of ``strip.js`` or ``table.js``."""
-    return _code(f"{kind}.js")
 
 
 class _Shown:
@@ -113,16 +97,14 @@ class ClaimsStrip(_Shown):
             for v, n in self.counts().items()
         )
         longest = max(map(_label, self.judged), key=len)  # what stands below must not jump
-        return (
-            '<div class="simplellm-claims" data-kind="strip" id="claims-strip">'
+        inside = (
             f'<p class="headline">{html.escape(self.title)}</p>'
             f'<ul class="legend">{legend}</ul>'
             f'<div class="room" data-longest="{html.escape(longest)}">'
             '<p class="said">Each sign leads to its row in the table of claims.</p></div>'
-            f'<ul class="lines">{"".join(lines)}</ul></div>'
-            f'<style class="simplellm-claims-code">{stylesheet()}</style>'
-            f'<script class="simplellm-strip-code">{script("strip")}</script>'
+            f'<ul class="lines">{"".join(lines)}</ul>'
         )
+        return card("strip", "claims-strip", inside, classes=_CLASS, code_of=("claims", "strip"))
 
     def __repr__(self) -> str:
         counts = ", ".join(f"{verdict}: {n}" for verdict, n in self.counts().items())
@@ -145,25 +127,29 @@ class ClaimsTable(_Shown):
         True
     """
 
-    columns = ("Claim", "Where it is made", "Measured here", "Verdict", "Shown in")
-    sortable = ("Claim", "Where it is made", "Verdict", "Shown in")
+    columns = (
+        Column("Claim"),
+        Column("Where it is made"),
+        Column("Measured here", sortable=False),
+        Column("Verdict"),
+        Column("Shown in"),
+    )
 
     def html(self) -> str:
-        head = "".join(
-            f'<th scope="col" role="columnheader"{" data-sortable" * (c in self.sortable)}>{c}</th>'
-            for c in self.columns
-        )
-        rows = "".join(_row(judged, self.columns) for judged in self.judged)
-        return (
-            '<div class="simplellm-claims" data-kind="table" id="claims"><table role="table">'
-            "<caption>A number after ± is half a 95 % interval over five seeds; a number without "
+        chapters = dict.fromkeys(CHAPTERS[j.claim.chapter] for j in self.judged)
+        inside = sortable_table(
+            "A number after ± is half a 95 % interval over five seeds; a number without "
             "one has no chance in it. ✓ true, ✗ not true, ? open: what the rule says under each "
-            "condition. The scale is that of the measurement.</caption>"
-            f'<thead role="rowgroup"><tr role="row">{head}</tr></thead>'
-            f'<tbody role="rowgroup">{rows}</tbody></table></div>'
-            f'<style class="simplellm-claims-code">{stylesheet()}</style>'
-            f'<script class="simplellm-claims-code">{script("table")}</script>'
+            "condition. The scale is that of the measurement.",
+            self.columns,
+            map(_row, self.judged),
+            (
+                Filter("verdict", "Verdict", "all verdicts", tuple(map(str, Verdict))),
+                Filter("chapter", "Chapter", "all chapters", tuple(chapters)),
+            ),
+            noun="claims",
         )
+        return card("table", "claims", inside, classes=_CLASS, code_of=("claims", "table"))
 
     def __repr__(self) -> str:
         return "\n".join(f"{SIGNS[j.verdict]} {_as_text(j)}" for j in self.judged)
@@ -211,7 +197,7 @@ def _code_words(text: str) -> str:
     return "".join(f"<code>{p}</code>" if i % 2 else p for i, p in enumerate(parts))
 
 
-def _row(judged: Judged, columns: Sequence[str]) -> str:
+def _row(judged: Judged) -> Row:
     claim = judged.claim
     lead = "Add" if judged.verdict is Verdict.HOLDS else "Say instead"
     instead = (
@@ -240,27 +226,25 @@ def _row(judged: Judged, columns: Sequence[str]) -> str:
     models = f'<p class="models">In models people use</p><ul>{in_models}</ul>' if in_models else ""
     under = f"<p>{html.escape(judged.under)}</p>" if judged.under else ""
     rule = html.escape(claim.rule.sentence(claim.unit))
-    chapter = html.escape(CHAPTERS[claim.chapter])
+    chapter = CHAPTERS[claim.chapter]
     place = f": {html.escape(claim.section)}" if claim.section else ""
     cells = (
-        _code_words(claim.made),
-        f"<p>{html.escape(claim.number)}</p><ul>{findings}</ul>"
-        f'<p class="scale">Scale: {html.escape(claim.scale)}.</p>{models}{elsewhere}',
-        f'<p class="verdict"><span class="sign {_CLASSES[judged.verdict]}" aria-hidden="true">'
-        f"{SIGNS[judged.verdict]}</span> <b>{judged.verdict}</b></p>{under}"
-        f'<p class="rule">{rule}</p>',
-        f'<a href="{link(claim)}">{chapter}{place}</a>',
+        Cell(f'<p class="claim">{_code_words(claim.text)}</p>{instead}', claim.text),
+        Cell(_code_words(claim.made)),
+        Cell(
+            f"<p>{html.escape(claim.number)}</p><ul>{findings}</ul>"
+            f'<p class="scale">Scale: {html.escape(claim.scale)}.</p>{models}{elsewhere}'
+        ),
+        Cell(
+            f'<p class="verdict"><span class="sign {_CLASSES[judged.verdict]}" aria-hidden="true">'
+            f"{SIGNS[judged.verdict]}</span> <b>{judged.verdict}</b></p>{under}"
+            f'<p class="rule">{rule}</p>',
+            list(Verdict).index(judged.verdict),
+        ),
+        Cell(f'<a href="{link(claim)}">{html.escape(chapter)}{place}</a>'),
     )
-    return (
-        f'<tr role="row" id="claim-{claim.key}" data-verdict="{judged.verdict}" '
-        f'data-chapter="{chapter}"><th scope="row" role="rowheader" data-label="{columns[0]}">'
-        f'<p class="claim">{_code_words(claim.text)}</p>{instead}</th>'
-        + "".join(
-            f'<td role="cell" data-label="{label}">{cell}</td>'
-            for label, cell in zip(columns[1:], cells, strict=True)
-        )
-        + "</tr>"
-    )
+    values = {"verdict": str(judged.verdict), "chapter": chapter}
+    return Row(f"claim-{claim.key}", cells, values)
 
 
 def _as_text(judged: Judged) -> str:

@@ -187,7 +187,7 @@ def _kinds(chapter: Path) -> set[str]:
     source = chapter.read_text("utf-8")
     return {
         *_heatmaps(chapter),
-        *("claims" for text in _outputs(chapter) if 'class="simplellm-claims' in text),
+        *("claims" for text in _outputs(chapter) if 'simplellm-claims"' in text),
         *re.findall(r"widgets\.(\w*Slider|Text|Checkbox|Dropdown)\(", source),
         *re.findall(r"LiveHeatmap(?=\()", source),
     }

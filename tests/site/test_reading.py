@@ -271,7 +271,7 @@ def test_heatmaps_are_pictures_without_javascript(visit):
 # ---- what is said beside a picture
 
 OUT_OF_SIGHT = """([words, controls]) => [...document.querySelectorAll(words)].flatMap(said => {
-    const root = said.closest('.simplellm-heatmap, .simplellm-claims');
+    const root = said.closest('.simplellm-heatmap, .simplellm-card');
     return [...root.querySelectorAll(controls)].filter(control => {
         control.focus();
         const box = said.getBoundingClientRect(), own = control.getBoundingClientRect();

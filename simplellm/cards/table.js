@@ -1,6 +1,6 @@
-// Sorts and filters the table of claims. Without this script it is a plain table.
+// Sorts and filters the table of a card. Without this script it is a plain table.
 //
-// The page's address carries the choice: #claims?verdict=holds&chapter=3&find=text&sort=Verdict
+// The page's address carries the choice: #claims?verdict=holds&find=text&sort=Verdict
 (() => {
   const suppress = (element) => {
     // JupyterLab and Notebook 7 take single keys for themselves wherever this is not set.
@@ -21,12 +21,14 @@
     constructor(root) {
       root.dataset.live = "";
       this.root = root;
+      const { noun, filters } = JSON.parse(root.querySelector("table").dataset.table);
+      this.noun = noun;
       this.body = root.querySelector("tbody");
       this.rows = [...this.body.rows];
+      this.texts = new Map(this.rows.map((row) => [row, row.textContent.toLowerCase()]));
       this.sort = { column: "", down: false };
       this.find = suppress(make("input", { type: "search", size: 18 }));
-      this.verdict = this.choice("all verdicts", "verdict");
-      this.chapter = this.choice("all chapters", "chapter");
+      this.filters = filters.map(([key, label, every, ...options]) => ({ key, label, list: this.choice(every, options) }));
       this.reset = suppress(make("button", { type: "button" }, "Show all"));
       this.count = make("p", { className: "count" });
       this.count.setAttribute("role", "status");
@@ -34,14 +36,13 @@
         "div",
         { className: "controls" },
         this.named("Search", this.find),
-        this.named("Verdict", this.verdict),
-        this.named("Chapter", this.chapter),
+        ...this.filters.map(({ label, list }) => this.named(label, list)),
         this.reset,
         this.count,
       );
       root.prepend(controls);
       this.headers();
-      for (const control of [this.find, this.verdict, this.chapter]) {
+      for (const control of [this.find, ...this.filters.map(({ list }) => list)]) {
         control.addEventListener("input", () => this.apply(true));
       }
       this.reset.addEventListener("click", () => {
@@ -60,11 +61,9 @@
       follow();
     }
 
-    /** A choice among what stands in the rows, in their order. */
-    choice(all, key) {
-      const values = [...new Set(this.rows.map((row) => row.dataset[key]))];
-      const options = ["", ...values].map((value) => make("option", { value }, value || all));
-      return suppress(make("select", {}, ...options));
+    choice(every, options) {
+      const all = ["", ...options].map((value) => make("option", { value }, value || every));
+      return suppress(make("select", {}, ...all));
     }
 
     /** A control in its label; the label alone would take a choice's options into the name. */
@@ -90,18 +89,18 @@
       }
     }
 
-    /** What a row is sorted by: the verdict's order is that of the choice, the rest is text. */
-    key(row, column) {
-      const at = [...this.root.querySelectorAll("thead th")].findIndex(
-        (head) => (head.dataset.name ?? head.textContent) === column,
-      );
-      if (column === "Verdict") return ["holds", "holds if", "does not hold", "not settled here"].indexOf(row.dataset.verdict) + "";
-      const cell = row.cells[at];
-      return (cell.querySelector(".claim") ?? cell).textContent;
+    /** Compare two cells: numbers by size, anything else as text, and what has none comes last. */
+    compare(a, b) {
+      const [one, two] = [a, b].map((cell) => cell.dataset.sort ?? cell.textContent);
+      if (!one || !two) return one ? -1 : two ? 1 : 0;
+      const down = this.sort.down ? -1 : 1;
+      const [first, second] = [Number(one), Number(two)];
+      return down * (isFinite(first) && isFinite(second) ? first - second : collator.compare(one, two));
     }
 
     clear() {
-      this.find.value = this.verdict.value = this.chapter.value = "";
+      this.find.value = "";
+      for (const { list } of this.filters) list.value = "";
       this.sort = { column: "", down: false };
     }
 
@@ -109,26 +108,26 @@
       const words = this.find.value.toLowerCase().split(/\s+/).filter(Boolean);
       let shown = 0;
       for (const row of this.rows) {
-        const text = row.textContent.toLowerCase();
+        const text = this.texts.get(row);
         row.hidden =
-          (this.verdict.value && row.dataset.verdict !== this.verdict.value) ||
-          (this.chapter.value && row.dataset.chapter !== this.chapter.value) ||
+          this.filters.some(({ key, list }) => list.value && row.dataset[key] !== list.value) ||
           !words.every((word) => text.includes(word));
         shown += !row.hidden;
       }
       const { column, down } = this.sort;
       const sorted = [...this.rows];
       if (column) {
-        const keys = new Map(sorted.map((row) => [row, this.key(row, column)]));
-        sorted.sort((a, b) => (down ? -1 : 1) * collator.compare(keys.get(a), keys.get(b)));
+        const heads = [...this.root.querySelectorAll("thead th")];
+        const at = heads.findIndex((head) => head.dataset.name === column);
+        sorted.sort((a, b) => this.compare(a.cells[at], b.cells[at]));
       }
-      this.body.append(...sorted);
+      if (sorted.some((row, at) => row !== this.body.rows[at])) this.body.append(...sorted);
       for (const head of this.heads) {
         const here = head.dataset.name === column;
         head.setAttribute("aria-sort", here ? (down ? "descending" : "ascending") : "none");
         head.querySelector("span").textContent = here ? (down ? " ▼" : " ▲") : "";
       }
-      this.count.textContent = `${shown} of ${this.rows.length} claims`;
+      this.count.textContent = `${shown} of ${this.rows.length} ${this.noun}`;
       if (write) this.writeAddress();
     }
 
@@ -147,8 +146,7 @@
     state() {
       const { column, down } = this.sort;
       return [
-        ["verdict", this.verdict.value],
-        ["chapter", this.chapter.value],
+        ...this.filters.map(({ key, list }) => [key, list.value]),
         ["find", this.find.value.trim()],
         ["sort", column && (down ? `-${column}` : column)],
       ];
@@ -166,10 +164,10 @@
       if (id !== this.root.id || query === undefined) return;
       const state = new URLSearchParams(query);
       this.clear();
-      this.verdict.value = state.get("verdict") ?? "";
-      this.chapter.value = state.get("chapter") ?? "";
-      if (this.verdict.selectedIndex < 0) this.verdict.value = "";
-      if (this.chapter.selectedIndex < 0) this.chapter.value = "";
+      for (const { key, list } of this.filters) {
+        list.value = state.get(key) ?? "";
+        if (list.selectedIndex < 0) list.value = "";
+      }
       this.find.value = state.get("find") ?? "";
       const sort = state.get("sort") ?? "";
       const column = sort.replace(/^-/, "");
@@ -182,6 +180,6 @@
   }
 
   document
-    .querySelectorAll('.simplellm-claims[data-kind="table"]:not([data-live])')
+    .querySelectorAll('.simplellm-card[data-kind="table"]:not([data-live])')
     .forEach((root) => new Table(root));
 })();
