@@ -36,6 +36,8 @@ def controls(state) -> str:
         return "width, number of positions, base, order of the columns"
     if state["kind"] == "sentence":
         return "your sentence; token rows, position rows or their sum"
+    if state["kind"] == "conventions":
+        return "both conventions, width, number of tokens; each of them or the difference"
     n_frames = state["shape"][0]
     name = state["frames"]["name"]
     return f"{name}, {n_frames} of them" if n_frames > 1 else "the cursor, over rows and columns"
@@ -79,9 +81,11 @@ class HeatmapIndex(SphinxDirective):
 
     def run(self):
         found = []
-        for notebook in sorted(Path(self.env.srcdir, "chapters").glob("*.ipynb")):
+        source = Path(self.env.srcdir)
+        chapters, others = (source.glob(f"chapters/{place}*.ipynb") for place in ("", "reference/"))
+        for notebook in [*sorted(chapters), *sorted(others)]:
             self.env.note_dependency(str(notebook))
-            page = f"chapters/{notebook.stem}"
+            page = notebook.relative_to(source).with_suffix("").as_posix()
             heatmaps = heatmaps_of(notebook) if page in self.env.found_docs else []
             if not heatmaps:
                 continue
@@ -100,9 +104,9 @@ class HeatmapIndex(SphinxDirective):
             f'<img src="data:image/png;base64,{picture}" width="{SIZE[0]}" height="{SIZE[1]}" '
             f'loading="lazy" alt="Small picture of the heatmap {state["name"]}">'
         )
-        uri = f"{Path(page).name}.html#heatmap-{state['name']}"
-        up = "../" * self.env.docname.count("/", len("chapters/"))
-        link = nodes.reference("", state["title"], internal=True, refuri=up + uri)
+        up = "../" * self.env.docname.count("/")
+        uri = f"{up}{page}.html#heatmap-{state['name']}"
+        link = nodes.reference("", state["title"], internal=True, refuri=uri)
         facts = f"{heatmap.facts()[0]} To move: {controls(state)}."
         return nodes.list_item(
             "",

@@ -236,14 +236,19 @@ class Convention:
         return tuple(name for name, known in CONVENTIONS.items() if known == self)
 
     @property
-    def code(self) -> str:
-        """The expression that makes it, with the arguments that are not the paper's."""
+    def changes(self) -> dict[str, str | float | bool]:
+        """The arguments that are not the paper's."""
         plain = Convention()
-        given = [
-            f"{field.name}={getattr(self, field.name)!r}"
+        return {
+            field.name: getattr(self, field.name)
             for field in fields(Convention)
             if getattr(self, field.name) != getattr(plain, field.name)
-        ]
+        }
+
+    @property
+    def code(self) -> str:
+        """The expression that makes it, with the arguments that are not the paper's."""
+        given = [f"{name}={value!r}" for name, value in self.changes.items()]
         return f"Convention({', '.join(given)})"
 
     def _pads(self, d_model: int) -> bool:

@@ -946,7 +946,9 @@ def test_on_a_phone_each_part_of_a_card_says_what_it_is(browser, address) -> Non
     opened.goto(address)
     before = "td => getComputedStyle(td, '::before').content"
     cells = opened.locator("#claim-balance td").all()
-    assert [cell.evaluate(before).strip('"') for cell in cells] == [c.head for c in ClaimsTable.columns[1:]]
+    assert [cell.evaluate(before).strip('"') for cell in cells] == [
+        c.head for c in ClaimsTable.columns[1:]
+    ]
     tops = [cell.bounding_box()["y"] for cell in cells]
     assert tops == sorted(tops) and len(set(tops)) == len(tops)
     opened.close()

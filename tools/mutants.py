@@ -67,7 +67,10 @@ TOPICS: dict[str, tuple[list[str], list[str]]] = {
         ["experiments", "records", "results", "tasks", "training"],
     ),
     "sweep": (["sweep/*"], ["sweep"]),
-    "pictures": (["heatmap/*", "palette", "plots", "printing"], ["heatmap", "plots", "printing"]),
+    "pictures": (
+        ["cards*", "heatmap/*", "in_the_wild/*", "palette", "plots", "printing"],
+        ["cards", "heatmap", "in_the_wild", "plots", "printing"],
+    ),
     "claims": (["claims/*"], ["claims*"]),
     "weights": (["real_models/*"], ["real_models*"]),
     "exercises": (["exercises/*"], ["exercises", "judges"]),

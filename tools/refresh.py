@@ -197,6 +197,7 @@ def normalise(notebook: nbformat.NotebookNode) -> None:
 # Whatever decides what an executed cell puts out; the scripts in it are written without executing.
 MADE_OF = ("simplellm", "requirements*.txt", "constraints.txt", "tools/refresh.py")
 SCRIPTS = ("simplellm/heatmap/js/*.js", "simplellm/cards/*.js", "simplellm/claims/*.js")
+SCRIPTS += ("simplellm/in_the_wild/*.js",)
 
 
 def key_of(notebook: nbformat.NotebookNode, root: Path) -> str:

@@ -21,6 +21,9 @@ CODE: dict[str, tuple[str, ...]] = {
     "table": ("cards/table.js",),
     "claims": ("claims/claims.css",),
     "strip": ("claims/strip.js",),
+    "conventions": ("heatmap/js/conventions.js",),
+    "wild": ("in_the_wild/wild.css",),
+    "finder": ("in_the_wild/identify.js", "in_the_wild/tables.js", "in_the_wild/finder.js"),
 }
 
 

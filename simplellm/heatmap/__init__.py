@@ -11,9 +11,10 @@ from __future__ import annotations
 
 from .code import script
 from .interactive import Interactive
-from .kinds import EncodingExplorer, Heatmap, SentenceExplorer, from_html
+from .kinds import ConventionExplorer, EncodingExplorer, Heatmap, SentenceExplorer, from_html
 
 __all__ = [
+    "ConventionExplorer",
     "EncodingExplorer",
     "Heatmap",
     "Interactive",

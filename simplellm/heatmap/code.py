@@ -12,7 +12,8 @@ from importlib.resources import files
 
 from ..palette import with_colors
 
-# What a module imports stands before it. The last is for a kernel only.
+# What a module imports stands before it. The last is for a kernel only; conventions.js, which few
+# pages need, is a script of its own.
 PARTS = (
     "words dom colour pens sources state readout drawing controls hands actions element live"
 ).split()
@@ -38,13 +39,18 @@ def part(name: str) -> str:
     return files("simplellm").joinpath("heatmap", "js", f"{name}.js").read_text(encoding="utf-8")
 
 
+def needed(name: str) -> str:
+    """The element of a script that few heatmaps need; it stands before the script of all."""
+    return f'<script class="simplellm-{name}-code">{part(name)}</script>'
+
+
 def _joined(names: list[str]) -> str:
     return "\n".join(_NOT_JOINED.sub("", part(name)).strip("\n") + "\n" for name in names)
 
 
 def module() -> str:
     """The script as one ES module, whose default export is a front end for anywidget."""
-    return _joined(PARTS)
+    return part("conventions") + _joined(PARTS)
 
 
 def script() -> str:

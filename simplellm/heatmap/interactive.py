@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from .. import plots
 from ..printing import prints_anywhere
-from .code import script, stylesheet
+from .code import needed, script, stylesheet
 from .values import check_words
 
 State = dict[str, Any]
@@ -22,10 +22,13 @@ State = dict[str, Any]
 
 @prints_anywhere
 class Interactive:
-    """What both kinds share: everything shown is a function of one plain dictionary, the state.
+    """What all kinds share: everything shown is a function of one plain dictionary, the state.
 
     The state travels in the page, so a committed output can be rebuilt from itself and compared.
     """
+
+    #: Scripts that this kind needs besides, by their names in ``js/``.
+    needs: tuple[str, ...] = ()
 
     def __init__(self, state: State) -> None:
         check_words(name=state["name"], title=state["title"])
@@ -79,7 +82,8 @@ class Interactive:
             f'<figure class="still"><img src="data:image/png;base64,{picture}" alt="{alt}" '
             f'width="{width}" height="{height}"><figcaption>{facts}</figcaption></figure></div>'
             f'<style class="simplellm-heatmap-code">{stylesheet()}</style>'
-            f'<script class="simplellm-heatmap-code">{script()}</script>'
+            + "".join(map(needed, self.needs))
+            + f'<script class="simplellm-heatmap-code">{script()}</script>'
         )
 
     def mimebundle(self, picture: bytes) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""The three kinds of heatmap: a computed encoding, given numbers, and a typed sentence."""
+"""The kinds of heatmap: an encoding or two of them, given numbers, and a typed sentence."""
 
 from __future__ import annotations
 
@@ -10,11 +10,13 @@ from collections.abc import Iterable, Sequence
 from typing import Literal
 
 import numpy as np
+import torch
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
 from .. import plots
 from ..checks import check_base, check_even_d_model, check_positive_int
+from ..conventions import CONVENTIONS, Convention
 from ..input_embedding import InputEmbedding
 from ..positional_encoding import PositionalEncoding
 from ..sinusoids import DEFAULT_BASE, sinusoidal_encoding, wavelengths
@@ -385,6 +387,110 @@ class SentenceExplorer(Interactive):
         )
 
 
+class ConventionExplorer(Interactive):
+    """Two conventions of sinusoidal positions side by side: the rows of each, and the difference.
+
+    Args:
+        first, second: Their names in :data:`simplellm.conventions.CONVENTIONS`.
+        d_model: Width it starts with: 8, 16, 32, 64, 128 or 256.
+        positions: Number of tokens it starts with, 2 to 512. Where a convention looks at the
+            length of its table, this is it.
+        row, column: Where the cursor stands at first.
+        frame: 0 shows the first, 1 the second, 2 the first minus the second.
+        name: Identifies the heatmap within its page: lower-case letters, digits, hyphens.
+        title: States what there is to see.
+
+    Raises:
+        TypeError, ValueError: For each bad argument, by name.
+
+    Example:
+        >>> ConventionExplorer("paper", "whisper", d_model=16, positions=32)
+        ConventionExplorer 'conventions': Two conventions and their difference
+    """
+
+    WIDTHS = (8, 16, 32, 64, 128, 256)
+    LONGEST = 512
+    needs = ("conventions",)
+
+    def __init__(
+        self,
+        first: str = "paper",
+        second: str = "tensor2tensor",
+        d_model: int = 64,
+        positions: int = 128,
+        *,
+        row: int = 0,
+        column: int = 0,
+        frame: int = 2,
+        name: str = "conventions",
+        title: str = "Two conventions and their difference",
+    ) -> None:
+        for convention in (first, second):
+            Convention.named(convention)
+        check_positive_int("d_model", d_model)
+        check_positive_int("positions", positions)
+        if d_model not in self.WIDTHS:
+            raise ValueError(f"d_model must be one of {self.WIDTHS}, got {d_model}.")
+        if not 2 <= positions <= self.LONGEST:
+            raise ValueError(f"positions must be from 2 to {self.LONGEST}, got {positions}.")
+        super().__init__(
+            {
+                "kind": "conventions",
+                "name": name,
+                "title": title,
+                "conventions": {name: said.changes for name, said in CONVENTIONS.items()},
+                "first": first,
+                "second": second,
+                "d_model": int(d_model),
+                "positions": int(positions),
+                "frames": {"name": "shown", "labels": ["first", "second", "first − second"]},
+                "row": place_in("row", row, positions),
+                "column": place_in("column", column, d_model),
+                "frame": place_in("frame", frame, 3),
+            }
+        )
+
+    def parts(self) -> NDArray[np.float64]:
+        """Rows of the first, of the second, and their difference: ``(3, tokens, d_model)``."""
+        s = self.state
+        first, second = (
+            Convention.named(s[key])
+            .table(s["positions"], s["d_model"], dtype=torch.float64)
+            .numpy()
+            for key in ("first", "second")
+        )
+        return np.stack((first, second, first - second))
+
+    def values(self) -> NDArray[np.float64]:
+        return self.parts()[self.state["frame"]]
+
+    def facts(self) -> list[str]:
+        s = self.state
+        difference = self.parts()[2]
+        largest, rms = _largest(difference), math.sqrt(float((difference**2).mean()))
+        return [
+            f"{s['first']}: {Convention.named(s['first'])!r}.",
+            f"{s['second']}: {Convention.named(s['second'])!r}.",
+            f"Largest difference {largest:.3g}, root mean square {rms:.3g}.",
+        ]
+
+    def frame_note(self) -> str:
+        return _frame_note(self.state["frames"], self.state["frame"], 3)
+
+    def figure(self) -> Figure:
+        s = self.state
+        high = _largest(self.parts())
+        return plots.still_figure(
+            self.values(),
+            f"{s['title']}: {s['first']}, {s['second']}",
+            "token",
+            "column",
+            "value",
+            (-high, high),
+            note=self.frame_note(),
+        )
+
+
 def from_html(text: str) -> Interactive:
     """The heatmap whose output this is, rebuilt from the state inside it.
 
@@ -404,11 +510,20 @@ def from_html(text: str) -> Interactive:
     if not found:
         raise ValueError("the text holds no element of class simplellm-heatmap with a data-state.")
     state = json.loads(html.unescape(found.group(1)))
-    kinds = {"encoding": EncodingExplorer, "grid": Heatmap, "sentence": SentenceExplorer}
-    kind: type[Interactive] = kinds[state["kind"]]
+    kinds: dict[str, type[Interactive]] = {
+        "encoding": EncodingExplorer,
+        "conventions": ConventionExplorer,
+        "grid": Heatmap,
+        "sentence": SentenceExplorer,
+    }
+    kind = kinds[state["kind"]]
     heatmap = kind.__new__(kind)
     Interactive.__init__(heatmap, state)
     return heatmap
+
+
+def _largest(values: NDArray[np.float64]) -> float:
+    return float(np.abs(values).max())
 
 
 def _axis(name: str, argument: str, labels: Sequence[object] | None, size: int) -> State:

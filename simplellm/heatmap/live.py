@@ -21,6 +21,7 @@ CONTROLS = {
     "encoding": ("d_model", "positions", "base", "columns", "pin"),
     "grid": ("frame", "pin"),
     "sentence": ("frame", "text"),
+    "conventions": ("first", "second", "d_model", "positions", "frame", "pin"),
 }
 
 

@@ -20,6 +20,8 @@ from tools.machine.common import ROOT
 from tools.machine.jupyter import HOSTS, N, open_notebook, run_all_cells, serve
 
 CHAPTERS = sorted((ROOT / "chapters").glob("*.ipynb"))
+CHAPTERS += sorted((ROOT / "chapters" / "reference").glob("*.ipynb"))
+CARD = 'class="simplellm-card [^"]*" data-kind="([^"]*)"'
 
 
 @pytest.fixture(scope="session")
@@ -177,17 +179,17 @@ def _outputs(chapter: Path) -> list[str]:
 
 
 def _heatmaps(chapter: Path) -> set[str]:
-    """Which kinds of heatmap a chapter has: encoding, grid, sentence."""
+    """Which kinds of heatmap a chapter has: encoding, grid, sentence, conventions."""
     html = _outputs(chapter)
     return {from_html(text).state["kind"] for text in html if 'class="simplellm-heatmap"' in text}
 
 
 def _kinds(chapter: Path) -> set[str]:
-    """What a chapter has of what a host may treat in its own way: heatmaps, tables, controls."""
+    """What a chapter has of what a host may treat in its own way: heatmaps, cards, controls."""
     source = chapter.read_text("utf-8")
     return {
         *_heatmaps(chapter),
-        *("claims" for text in _outputs(chapter) if 'simplellm-claims"' in text),
+        *(kind for text in _outputs(chapter) for kind in re.findall(CARD, text)),
         *re.findall(r"widgets\.(\w*Slider|Text|Checkbox|Dropdown)\(", source),
         *re.findall(r"LiveHeatmap(?=\()", source),
     }

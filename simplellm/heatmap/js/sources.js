@@ -413,5 +413,7 @@ const KINDS = { encoding: Encoding, grid: Grid, sentence: Sentence };
 
 /** The source of a state, as the page holds it. */
 export function makeSource(state) {
+  // What few pages need comes in a script of its own.
+  KINDS.conventions ??= globalThis.simplellmConventions?.source(Grid);
   return new KINDS[state.kind](state);
 }

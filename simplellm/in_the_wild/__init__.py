@@ -1,0 +1,8 @@
+"""Encodings in the wild, as a page shows them: what was surveyed, and a finder of conventions."""
+
+from __future__ import annotations
+
+from .finder import ConventionFinder
+from .table import SurveyTable, is_the_papers
+
+__all__ = ["ConventionFinder", "SurveyTable", "is_the_papers"]

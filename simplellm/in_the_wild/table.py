@@ -1,0 +1,218 @@
+"""The survey of libraries as a page shows it: one row a class, to sort and to filter."""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from ..cards import Cell, Column, Filter, Row, card, sortable_table
+from ..conventions import Convention
+from ..printing import prints_anywhere
+from ..survey import Surveyed, survey
+
+#: What stands where nothing was measured.
+NONE = "–"
+
+
+@prints_anywhere
+class SurveyTable:
+    """What shipped libraries compute as sinusoidal positions: a row for each class that was run.
+
+    Args:
+        surveyed: Rows to show; by default all that :func:`simplellm.survey.survey` reads.
+
+    Raises:
+        ValueError: If there are none.
+
+    Example:
+        >>> SurveyTable(survey()[:2])
+        2 classes of 2 packages
+    """
+
+    columns = (
+        Column("Class"),
+        Column("Columns"),
+        Column("Exponents"),
+        Column("Base"),
+        Column("First position"),
+        Column("Size"),
+        Column("Token factor"),
+        Column("Error to 5,000"),
+        Column("Error at 100,000"),
+        Column("Past the end"),
+        Column("Odd width"),
+        Column("After half and back"),
+        Column("In state_dict"),
+    )
+
+    def __init__(self, surveyed: Iterable[Surveyed] | None = None) -> None:
+        self.surveyed = survey() if surveyed is None else tuple(surveyed)
+        if not self.surveyed:
+            raise ValueError("surveyed is empty: give some of what survey() returns.")
+
+    def html(self) -> str:
+        """All that a page needs."""
+        rows = [_row(one) for one in self.surveyed]
+
+        def options(key: str) -> tuple[str, ...]:
+            return tuple(sorted({row.values[key] for row in rows} - {NONE}, key=_natural))
+
+        inside = sortable_table(
+            "Width 64 where nothing else is said. Errors are the largest difference to the same "
+            "formula in float64, over positions 0 to 4,999 and at 100,000. <i>Past the end</i>: "
+            "48 tokens to a table of 32. <i>After half and back</i>: what "
+            "<code>.half().float()</code> leaves as an error in 512 rows.",
+            self.columns,
+            rows,
+            (
+                Filter("columns", "Columns", "all", options("columns")),
+                Filter("exponents", "Exponents", "all", options("exponents")),
+                Filter("first", "First position", "all", options("first")),
+                Filter("written", "Written", "in any way", ("as the paper says", "otherwise")),
+            ),
+            noun="classes",
+        )
+        # Whoever has no mouse scrolls with the arrows.
+        scroll = '<div class="scroll" tabindex="0" role="region" aria-label="Table of classes">'
+        return card(
+            "table",
+            "survey",
+            f"{scroll}{inside}</div>",
+            classes="simplellm-wild",
+            code_of=("wild", "table"),
+        )
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        return {"text/html": self.html(), "text/plain": repr(self)}
+
+    def __repr__(self) -> str:
+        packages = len({one.package for one in self.surveyed})
+        return f"{len(self.surveyed)} classes of {packages} packages"
+
+
+def is_the_papers(one: Surveyed) -> bool:
+    """Whether a class computes what a reader of the paper would write, whatever its arithmetic.
+
+    Example:
+        >>> sum(map(is_the_papers, survey())) < len(survey()) / 2
+        True
+    """
+    return one.convention == Convention()
+
+
+def _natural(text: str) -> tuple[bool, float, str]:
+    try:
+        return False, float(text), text
+    except ValueError:
+        return True, 0.0, text
+
+
+def _row(one: Surveyed) -> Row:
+    says, m = one.convention, one.measured
+    name = html.escape(one.name).replace("_", "_<wbr>")
+    head = (
+        f'{name}<span class="package">{html.escape(one.package)} {html.escape(one.version)}</span>'
+    )
+    columns = says.columns + ", cosines first" * says.cosines_first if says else NONE
+    values = {
+        "columns": columns,
+        "exponents": says.exponents if says else NONE,
+        "first": str(says.first) if says else NONE,
+        "written": "as the paper says" if is_the_papers(one) else "otherwise",
+    }
+    cells = [Cell(head, f"{one.package} {one.name}")]
+    if says is None:
+        why = html.escape(one.why.removeprefix("not run: "))
+        cells += [Cell(f"{'not run' if not m else 'no sinusoids'}: {why}", "")]
+        cells += [Cell(NONE, "")] * 4
+    else:
+        cells += [
+            Cell(columns.replace(", ", ",<br>")),
+            Cell(says.exponents),
+            Cell(_base(says), says.base),
+            Cell(str(says.first)),
+            Cell(_size(says), None if isinstance(says.amplitude, str) else says.amplitude),
+        ]
+    cells += [
+        _factor(m),
+        *(_error(m.get(key)) for key in ("error to 5000", "error at 100000")),
+        Cell(_past_the_end(m.get("past the end"))),
+        Cell(_odd_width(m.get("odd width"))),
+        _error((m.get("float16, then float32") or {}).get("error")),
+        Cell(_saved(m)),
+    ]
+    slug = re.sub(r"[^a-z0-9]+", "-", f"{one.package} {one.version} {one.name}".lower())
+    return Row(f"survey-{slug.strip('-')}", tuple(cells), values)
+
+
+def _base(says: Convention) -> str:
+    return f"{says.base:,.0f}" if says.base >= 1 else f"{says.base:g}"
+
+
+def _size(says: Convention) -> str:
+    known = {"d^-0.5": "1/√d", "(2/d)^0.5": "√(2/d)", 1.0: "1"}
+    said = [known.get(says.amplitude, f"{says.amplitude}")]
+    if says.normalised:
+        said = ["normalised over its length"]
+    if says.fastest == "d/length":
+        said.append("angles × d/length")
+    elif says.fastest != 1.0:
+        said.append("angles × 2π")
+    return "; ".join(said)
+
+
+def _factor(measured: dict[str, Any]) -> Cell:
+    factor = measured.get("factor on the input")
+    if factor is None:
+        return Cell(NONE, "")
+    return Cell("√d" if factor == measured["sqrt(d)"] else f"{factor:g}", factor)
+
+
+def _error(value: Any) -> Cell:
+    if isinstance(value, float):
+        digits, power = f"{value:.0e}".split("e")
+        said = f"{value:g}" if value >= 0.01 or not value else f"{digits}e−{-int(power)}"
+        return Cell(said, value)
+    if isinstance(value, str) and value.startswith("TimeoutError"):
+        return Cell("too slow", "")
+    return Cell(NONE, "")
+
+
+def _past_the_end(said: str | None) -> str:
+    if said is None:
+        return NONE
+    if said == "goes on with the formula":
+        return "goes on"
+    if said == "no table":
+        return "has no end"
+    if said.startswith("returns 32 rows"):
+        return "shorter, silently"
+    return f"refuses: {said.partition(':')[0]}"
+
+
+def _odd_width(said: str | None) -> str:
+    if said is None:
+        return NONE
+    if "columns" in said.split():
+        return f"65 gives {said}"
+    if ":" in said:
+        return f"refuses: {said.partition(':')[0]}"
+    last, _, formula = said.partition("; ")
+    what = (
+        "ends in zeros" if last.endswith("zero") else "ends in a sine" if "begins 0" in last else ""
+    )
+    return (what or "ends in a cosine") + (
+        "" if formula == "as the convention says" else ", another formula"
+    )
+
+
+def _saved(measured: dict[str, Any]) -> str:
+    saved = measured.get("state_dict")
+    if saved is None:
+        return NONE
+    trained = set(measured["trained"])
+    if not saved:
+        return "no"
+    return ", ".join(f"{html.escape(name)}{' (trained)' * (name in trained)}" for name in saved)
