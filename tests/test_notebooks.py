@@ -273,7 +273,9 @@ def test_problems_name_the_cell_as_a_reader_counts() -> None:
     assert rules.numbers_in_prose(notebook)[0].startswith("cell 3: 0.417 in “…It is 0.417.…”")
 
 
-@pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path", [path for path in CHAPTERS if path.stem[:2].isdigit()], ids=lambda path: path.stem
+)
 def test_exercises_have_the_number_of_their_chapter(path: Path) -> None:
     numbers = re.findall(r"(?<=:enumerator: )\d+", path.read_text(encoding="utf-8"))
     assert len(numbers) >= 4 and {int(number) for number in numbers} == {int(path.stem[:2])}
