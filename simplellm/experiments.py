@@ -333,6 +333,22 @@ _EXPERIMENTS = (
         },
         rates=(1e-2,),
     ),
+    # Trained at positions up to 100,000, so that the far ones are no news to the model.
+    Experiment(
+        name="recipes",
+        title="Sinusoids at position 100,000, computed exactly and as libraries do",
+        common={
+            "model": {**MICROSCOPE, **POSITION_ARMS["sinusoidal"]},
+            "offsets": 100_000,
+            "steps": 300,
+            "measures": {"test": {}, "recipes": {"offset": 100_000}},
+        },
+        arms={
+            "symbol 3 back": {"task": "token_back", "task_options": {"k": 3}},
+            "text": {"task": "text", "seq_len": 64},
+        },
+        rates=(1e-2,),
+    ),
 )
 
 #: The book's experiments, by name.

@@ -16,6 +16,8 @@ from .conventions import Convention
 
 #: One JSON object a line, one line a class.
 RECORDS = Path(__file__).parent / "survey.jsonl"
+#: The same for rotations (RoPE) and ALiBi's biases, as ``tools/survey/relative.py`` writes it.
+RELATIVE = Path(__file__).parent / "relative.jsonl"
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,50 @@ def survey() -> tuple[Surveyed, ...]:
 def _read(record: dict[str, Any]) -> Surveyed:
     said = record.pop("convention")
     return Surveyed(convention=None if said is None else Convention(**said), **record)
+
+
+@dataclass(frozen=True)
+class Relative:
+    """A rotation (RoPE) or a bias (ALiBi) of a library, as it was run on 4,096 positions.
+
+    Attributes:
+        package, version: As a package index calls them.
+        name: The class or function.
+        kind: ``"rotation"`` or ``"bias"``.
+        layout: Of a rotation, which columns are a pair: ``"interleaved"`` or ``"halves"``.
+        error: Largest error in float32: of a rotated vector of standard normal numbers; of a
+            bias, of the step from one key to the next, in slopes.
+        cast: By dtype, and by dtype and ``", then float32"``: what a cast of the module leaves. Of
+            a rotation the largest error of "vectors" and of "scores" of near vectors, as a share
+            of their lengths; of a bias that of the "nearest 8 steps".
+        compile, export: ``"same"`` if the traced one gives the same, else the error's name.
+    """
+
+    package: str
+    version: str
+    name: str
+    kind: str
+    layout: str
+    error: float
+    cast: dict[str, dict[str, float]]
+    compile: str
+    export: str
+
+
+@functools.cache
+def relative() -> tuple[Relative, ...]:
+    """Read the records of rotations and biases.
+
+    Example:
+        >>> sorted({one.kind for one in relative()})
+        ['bias', 'rotation']
+    """
+    found = []
+    for line in RELATIVE.read_text(encoding="utf-8").splitlines():
+        record = json.loads(line)
+        casts = {key: record.pop(key) for key in list(record) if key.startswith(("float16", "bfl"))}
+        found.append(Relative(cast=casts, **{"layout": ""} | record))
+    return tuple(found)
 
 
 def followers(convention: Convention) -> tuple[str, ...]:

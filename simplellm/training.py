@@ -25,9 +25,10 @@ from .corpus import aligned_windows, python_topics, random_windows, split_blocks
 from .learned_positional_embedding import LearnedPositionalEmbedding
 from .model import SimpleLLM, SimpleLLMConfig, next_token_loss
 from .plain import plain
+from .positional_encoding import PositionalEncoding
 from .records import settings_key
 from .similarity import centred_cosine, mean_pair_cosine
-from .sinusoids import sinusoidal_encoding
+from .sinusoids import rounded_encoding, sinusoidal_encoding
 from .tasks import task as make_task
 from .vocabulary import PAD, Vocabulary
 
@@ -426,6 +427,45 @@ def measure_offsets(trained: Trained, offsets: list[int]) -> dict[str, Any]:
     return scores
 
 
+#: Ways to compute sinusoids: the dtypes that frequencies and angles are rounded to; None is exact.
+RECIPES: dict[str, dict[str, torch.dtype] | None] = {
+    "exact": None,
+    "float32": {},
+    "float16_rates": {"rates": torch.float16},
+    "bfloat16_rates": {"rates": torch.bfloat16},
+    "bfloat16_angles": {"angles": torch.bfloat16},
+}
+
+
+def measure_recipes(trained: Trained, offset: int) -> dict[str, Any]:
+    """Measure loss and accuracy at positions from `offset` on, whose rows are computed in each way.
+
+    "…_error" is the largest error of a row. The model was trained on exact rows.
+    """
+    place = getattr(trained.model.input_embedding, "pos_embedding", None)
+    if not isinstance(place, PositionalEncoding):
+        raise ValueError(
+            f"measures must not ask for recipes with position = {trained.model.config.position!r}: "
+            "only sinusoids are computed."
+        )
+    ids, targets = trained.data.test_batch()
+    far = torch.arange(offset, offset + ids.shape[1])
+    exact = place.amplitude * sinusoidal_encoding(far, place.d_model, place.base)
+    first = place.pe[0, : len(far)].clone()
+    scores: dict[str, Any] = {}
+    for name, recipe in RECIPES.items():
+        rows = exact
+        if recipe is not None:
+            rows = place.amplitude * rounded_encoding(far, place.d_model, place.base, **recipe)
+        place.pe[0, : len(far)] = rows  # the model reads these as its first
+        loss, hit = _outcomes(trained, ids, targets, 0)
+        scores[f"{name}_loss"] = loss.nanmean().item()
+        scores[f"{name}_accuracy"] = hit.nanmean().item()
+        scores[f"{name}_error"] = (rows - exact).abs().max().item()
+    place.pe[0, : len(far)] = first
+    return scores
+
+
 def measure_shift(trained: Trained) -> dict[str, Any]:
     """Measure the loss on the training text, cut as in training and half a window later."""
     scores = {}
@@ -513,6 +553,7 @@ MEASURES: dict[str, Callable[..., dict[str, Any]]] = {
     "test": measure_test,
     "length": measure_length,
     "offsets": measure_offsets,
+    "recipes": measure_recipes,
     "shift": measure_shift,
     "positions": measure_positions,
     "unused": measure_unused,

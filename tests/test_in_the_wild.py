@@ -19,9 +19,9 @@ from torch import Tensor
 from simplellm import Convention, identify
 from simplellm.conventions import CONVENTIONS
 from simplellm.heatmap import ConventionExplorer
-from simplellm.in_the_wild import ConventionFinder, SurveyTable, is_the_papers
+from simplellm.in_the_wild import ConventionFinder, RelativeTable, SurveyTable, is_the_papers
 from simplellm.in_the_wild.finder import EXAMPLE
-from simplellm.survey import Surveyed, survey
+from simplellm.survey import Surveyed, relative, survey
 from tools.machine.browser import chromium
 
 KNOWN = list(dict.fromkeys([*CONVENTIONS.values(), *(o.convention for o in survey())]))
@@ -502,3 +502,28 @@ def test_without_a_script_the_table_is_read_and_no_control_is_there(browser, add
     assert plain.locator("input, select, button, textarea").count() == 0
     assert plain.get_by_text("simplellm.identify(table)").is_visible()
     context.close()
+
+
+# ---- rotations and biases
+
+
+def test_every_rotation_and_bias_has_a_row_with_what_was_measured() -> None:
+    rows = Cells(RelativeTable().html()).rows
+    assert len(rows) == len(relative())
+    for one, row in zip(relative(), rows.values(), strict=True):
+        assert row["Class"] == f"{one.name}{one.package} {one.version}"
+        assert list(row) == [column.head for column in RelativeTable.columns]
+        assert row["Pairs"] == (one.layout or "–")
+        assert (row["Vectors in bfloat16"] == "–") == (one.kind == "bias")
+    with pytest.raises(ValueError, match=r"shown is empty: give some of what relative\(\)"):
+        RelativeTable([])
+
+
+def test_rounded_frequencies_keep_scores_and_rounded_positions_do_not() -> None:
+    """What the survey measured; the finding about rotary modules shows it again."""
+    by_name = {(one.package, one.name): one.cast["bfloat16"] for one in relative()}
+    llama = by_name["transformers", "LlamaRotaryEmbedding"]
+    assert llama["vectors"] > 1 and llama["scores"] < 0.005
+    assert by_name["x-transformers", "RotaryEmbedding"]["scores"] > 0.1
+    assert by_name["torchtune", "RotaryPositionalEmbeddings"]["vectors"] < 0.1
+    assert by_name["transformers", "build_alibi_tensor (Bloom)"]["nearest 8 steps"] > 10

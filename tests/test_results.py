@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 
 import simplellm
 from simplellm.experiments import EXPERIMENTS, SEEDS, Experiment
@@ -80,6 +81,21 @@ def test_rows_that_no_text_reached_end_up_alike_where_the_table_is_tied() -> Non
         assert np.abs(cosine[f"untied, {decay}"]).max() < 0.01
     assert (moved["untied, no decay"] == 0).all()
     assert (spread["tied, decay 0.1"] < spread["tied, no decay"]).all()
+
+
+def test_rows_that_are_off_together_are_read_and_rows_that_are_not_are_lost() -> None:
+    scores = records("recipes")
+
+    def of(name: str, arm: str = "symbol 3 back") -> NDArray[np.float64]:
+        return final_scores(scores, name)[arm]
+
+    for recipe in ("float16_rates", "bfloat16_rates", "bfloat16_angles"):
+        assert (of(f"{recipe}_error") > 1.9).all()  # all as wrong as rows can be
+    assert of("float32_error").max() < 0.01
+    assert np.abs(of("float32_accuracy") - of("exact_accuracy")).max() < 1e-3
+    assert of("float16_rates_accuracy").min() > 0.99
+    assert of("bfloat16_rates_accuracy").min() > 0.99
+    assert of("bfloat16_angles_accuracy").max() < 0.2
 
 
 # -- repeatable ------------------------------------------------------------------------------------

@@ -436,6 +436,24 @@ def test_shifted_windows_are_measured_on_the_training_text() -> None:
     assert scores["loss_aligned"] > 0 and scores["loss_shifted"] > 0
 
 
+def test_recipes_are_read_in_place_of_the_first_rows_and_put_back() -> None:
+    trained = fit(run(model={"position": "sinusoidal"}, steps=2, offsets=500))
+    place = trained.model.input_embedding.pos_embedding
+    before = place.pe.clone()
+    scores = MEASURES["recipes"](trained, offset=70_000)
+    assert torch.equal(place.pe, before)
+    at = MEASURES["offsets"](trained, offsets=[70_000])
+    assert scores["exact_loss"] == pytest.approx(at["loss_by_offset"][0], abs=1e-5)
+    assert scores["exact_error"] == 0 < scores["float32_error"] < 0.01
+    rates = 10_000.0 ** -(torch.arange(0, 32, 2, dtype=torch.float64) / 32)
+    off = (rates.half().double() - rates).abs().max() * 70_000
+    assert scores["float16_rates_error"] > min(1.0, float(off))
+    assert scores["bfloat16_angles_loss"] != scores["exact_loss"]
+    learned = fit(run(model={"position": "learned"}, steps=1))
+    with pytest.raises(ValueError, match="must not ask for recipes with position = 'learned'"):
+        MEASURES["recipes"](learned, offset=1)
+
+
 def unused_rows(**changes: Any) -> dict[str, Any]:
     described = run(
         **{"task": "text", "task_options": {"bytes": True}, "seq_len": 32, "lr": 1e-2, "warmup": 1}

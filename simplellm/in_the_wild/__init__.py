@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from .finder import ConventionFinder
-from .table import SurveyTable, is_the_papers
+from .table import RelativeTable, SurveyTable, is_the_papers
 
-__all__ = ["ConventionFinder", "SurveyTable", "is_the_papers"]
+__all__ = ["ConventionFinder", "RelativeTable", "SurveyTable", "is_the_papers"]

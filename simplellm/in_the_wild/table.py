@@ -10,7 +10,7 @@ from typing import Any
 from ..cards import Cell, Column, Filter, Row, card, sortable_table
 from ..conventions import Convention
 from ..printing import prints_anywhere
-from ..survey import Surveyed, survey
+from ..survey import Relative, Surveyed, relative, survey
 
 #: What stands where nothing was measured.
 NONE = "–"
@@ -102,6 +102,94 @@ def is_the_papers(one: Surveyed) -> bool:
     return one.convention == Convention()
 
 
+@prints_anywhere
+class RelativeTable:
+    """What libraries' rotations and biases lose when their module is cast to half precision.
+
+    Args:
+        shown: Rows to show; by default all that :func:`simplellm.survey.relative` reads.
+
+    Raises:
+        ValueError: If there are none.
+
+    Example:
+        >>> RelativeTable()
+        15 rotations and biases of 10 packages
+    """
+
+    columns = (
+        Column("Class"),
+        Column("Pairs"),
+        Column("Error in float32"),
+        Column("Scores in float16"),
+        Column("Scores in bfloat16"),
+        Column("Vectors in bfloat16"),
+        Column("Compiled"),
+        Column("Exported"),
+    )
+
+    def __init__(self, shown: Iterable[Relative] | None = None) -> None:
+        self.shown = relative() if shown is None else tuple(shown)
+        if not self.shown:
+            raise ValueError("shown is empty: give some of what relative() returns.")
+
+    def html(self) -> str:
+        """All that a page needs."""
+        inside = sortable_table(
+            "Within 4,096 positions, heads of 64 columns. <i>Scores</i>: the largest error of a "
+            "score of the last 256 queries with the nine nearest keys, as a share of their "
+            "lengths; of ALiBi, of the steps between the eight nearest keys, in slopes. "
+            "<i>Vectors</i>: the largest error of a rotated vector of standard normal numbers.",
+            self.columns,
+            map(_relative_row, self.shown),
+            (Filter("kind", "Kind", "both", ("rotation", "bias")),),
+            noun="classes",
+        )
+        return card(
+            "table",
+            "relative",
+            inside,
+            classes="simplellm-wild",
+            code_of=("wild", "table"),
+        )
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        return {"text/html": self.html(), "text/plain": repr(self)}
+
+    def __repr__(self) -> str:
+        packages = len({one.package for one in self.shown})
+        return f"{len(self.shown)} rotations and biases of {packages} packages"
+
+
+def _relative_row(one: Relative) -> Row:
+    def lost(dtype: str, key: str) -> Cell:
+        return _error(one.cast[dtype].get(key))
+
+    near = "scores" if one.kind == "rotation" else "nearest 8 steps"
+    cells = (
+        _head(one.package, one.version, one.name),
+        Cell(one.layout or NONE),
+        _error(one.error),
+        lost("float16", near),
+        lost("bfloat16", near),
+        lost("bfloat16", "vectors"),
+        Cell(html.escape(one.compile)),
+        Cell(html.escape(one.export)),
+    )
+    return Row(_id("relative", one.package, one.version, one.name), cells, {"kind": one.kind})
+
+
+def _head(package: str, version: str, name: str) -> Cell:
+    said = html.escape(name).replace("_", "_<wbr>")
+    package_said = f'<span class="package">{html.escape(package)} {html.escape(version)}</span>'
+    return Cell(f"{said}{package_said}", f"{package} {name}")
+
+
+def _id(table: str, package: str, version: str, name: str) -> str:
+    slug = re.sub(r"[^a-z0-9]+", "-", f"{package} {version} {name}".lower())
+    return f"{table}-{slug.strip('-')}"
+
+
 def _natural(text: str) -> tuple[bool, float, str]:
     try:
         return False, float(text), text
@@ -111,10 +199,6 @@ def _natural(text: str) -> tuple[bool, float, str]:
 
 def _row(one: Surveyed) -> Row:
     says, m = one.convention, one.measured
-    name = html.escape(one.name).replace("_", "_<wbr>")
-    head = (
-        f'{name}<span class="package">{html.escape(one.package)} {html.escape(one.version)}</span>'
-    )
     columns = says.columns + ", cosines first" * says.cosines_first if says else NONE
     values = {
         "columns": columns,
@@ -122,7 +206,7 @@ def _row(one: Surveyed) -> Row:
         "first": str(says.first) if says else NONE,
         "written": "as the paper says" if is_the_papers(one) else "otherwise",
     }
-    cells = [Cell(head, f"{one.package} {one.name}")]
+    cells = [_head(one.package, one.version, one.name)]
     if says is None:
         why = html.escape(one.why.removeprefix("not run: "))
         cells += [Cell(f"{'not run' if not m else 'no sinusoids'}: {why}", "")]
@@ -143,8 +227,7 @@ def _row(one: Surveyed) -> Row:
         _error((m.get("float16, then float32") or {}).get("error")),
         Cell(_saved(m)),
     ]
-    slug = re.sub(r"[^a-z0-9]+", "-", f"{one.package} {one.version} {one.name}".lower())
-    return Row(f"survey-{slug.strip('-')}", tuple(cells), values)
+    return Row(_id("survey", one.package, one.version, one.name), tuple(cells), values)
 
 
 def _base(says: Convention) -> str:
@@ -173,7 +256,7 @@ def _factor(measured: dict[str, Any]) -> Cell:
 def _error(value: Any) -> Cell:
     if isinstance(value, float):
         digits, power = f"{value:.0e}".split("e")
-        said = f"{value:g}" if value >= 0.01 or not value else f"{digits}e−{-int(power)}"
+        said = f"{value:.2g}" if value >= 0.01 or not value else f"{digits}e−{-int(power)}"
         return Cell(said, value)
     if isinstance(value, str) and value.startswith("TimeoutError"):
         return Cell("too slow", "")
