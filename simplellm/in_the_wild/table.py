@@ -60,10 +60,10 @@ class SurveyTable:
             return tuple(sorted({row.values[key] for row in rows} - {NONE}, key=_natural))
 
         inside = sortable_table(
-            "Width 64 where nothing else is said. Errors are the largest difference to the same "
-            "formula in float64, over positions 0 to 4,999 and at 100,000. <i>Past the end</i>: "
-            "48 tokens to a table of 32. <i>After half and back</i>: what "
-            "<code>.half().float()</code> leaves as an error in 512 rows.",
+            "Errors, at width 512, are the largest difference to the same formula in float64, over "
+            "positions 0 to 4,999 and at 100,000. <i>Past the end</i>: 48 tokens to a table of 32. "
+            "<i>Odd width</i>: 65. <i>After half and back</i>: by how much "
+            "<code>.half().float()</code> changes 512 rows.",
             self.columns,
             rows,
             (
