@@ -24,10 +24,11 @@ from tools.machine.browser import chromium
 LOADS = 30
 MOVES = 200
 
-# Runs before the page: notes when the first heatmap is live and its frame is done.
+# Runs before the page: notes when the first heatmap is drawn (its canvas gets its height then) and
+# its frame is done.
 WATCH = """
 new MutationObserver((_, observer) => {
-  if (!document.querySelector('.simplellm-heatmap[data-live]')) return;
+  if (!document.querySelector('.simplellm-heatmap canvas[style]')) return;
   observer.disconnect();
   requestAnimationFrame(() => setTimeout(() => { window.painted = performance.now(); }));
 }).observe(document, { subtree: true, childList: true, attributes: true });

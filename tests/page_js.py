@@ -7,7 +7,8 @@ MEETS_HEATMAPS = """async () => {
     const { scrollX, scrollY } = window;
     const frame = () => new Promise(done => requestAnimationFrame(done));
     for (const root of document.querySelectorAll('.simplellm-heatmap[data-state]')) {
-        for (let i = 0; i < 40 && !root.hasAttribute('data-live'); i++) {
+        const drawn = () => root.querySelector('canvas[style]') || root.dataset.live === 'failed';
+        for (let i = 0; i < 40 && !drawn(); i++) {
             root.scrollIntoView({ behavior: 'instant' });  // again: the page may scroll as well
             await frame();
         }
