@@ -7,8 +7,7 @@ MEETS_HEATMAPS = """async () => {
     const { scrollX, scrollY } = window;
     const frame = () => new Promise(done => requestAnimationFrame(done));
     for (const root of document.querySelectorAll('.simplellm-heatmap[data-state]')) {
-        const drawn = () => root.querySelector('canvas[style]') || root.dataset.live === 'failed';
-        for (let i = 0; i < 40 && !drawn(); i++) {
+        for (let i = 0; i < 40 && !root.hasAttribute('data-live'); i++) {
             root.scrollIntoView({ behavior: 'instant' });  // again: the page may scroll as well
             await frame();
         }
@@ -16,7 +15,7 @@ MEETS_HEATMAPS = """async () => {
     scrollTo({ left: scrollX, top: scrollY, behavior: 'instant' });
 }"""
 
-# Resolves when the page stands: formulas typeset, fonts there, nothing on its way in.
+# Resolves when the page stands: fonts there, nothing on its way in, what is mounted drawn.
 STANDS = """async () => {
     await document.fonts.ready;
     await Promise.all(document.getAnimations()
@@ -24,6 +23,8 @@ STANDS = """async () => {
         .map(a => a.finished.catch(() => null)));
     const frame = () => new Promise(done => requestAnimationFrame(done));
     await frame(); await frame();
+    const undrawn = '.simplellm-heatmap[data-live=""] canvas:not([style])';
+    for (let i = 0; i < 40 && document.querySelector(undrawn); i++) await frame();
 }"""
 
 # What does not fit: sticks out of the page, is cut by its box, or spills over it.
