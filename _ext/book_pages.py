@@ -108,6 +108,39 @@ def wrap_sentences(soup, page):
             block["class"] = [*block.get("class", []), "sentences"]
 
 
+PHONE = 38  # characters of a printed line that a phone shows
+LONGEST_NAME = 26  # a longer one would leave no room for the numbers
+# What stands before the first colon, or before two spaces.
+ROW_NAME = re.compile(
+    r"^(?P<indent> *)(?P<name>(?=\S)(?:[^:\n]{1,24}:(?= +\S)|\S{1,24}(?: \S+)*?(?= {2,}\S)))"
+    r"(?P<room> +)",
+    re.MULTILINE,
+)
+
+
+def keep_names_of_rows_in_view(soup, page):
+    """A printed table that is wider than a phone scrolls beside the names of its rows."""
+    for block in soup.select(".cell_output .stream pre"):
+        text = block.get_text()
+        strings = [string for string in block.find_all(string=True) if string]
+        wide = max(map(len, text.splitlines()), default=0) > PHONE
+        if "sentences" in block.get("class", []) or not wide or len(strings) != 1:
+            continue  # (what is colored is no table)
+        names = [row for row in ROW_NAME.finditer(text) if len(row["name"]) <= LONGEST_NAME]
+        # All as wide as the widest, or numbers would show between them.
+        ends = [row.end("name") - row.start() for row in names]
+        width = max((end for end in ends if end <= LONGEST_NAME), default=0)
+        pieces, done = [], 0
+        for row, end in zip(names, ends, strict=True):
+            start = row.start() if end <= width else row.start("name")
+            stop = min(max(row.start() + width, row.end("name")), row.end("room"))
+            name = soup.new_tag("span", attrs={"class": "row-name"})
+            name.string = text[start:stop]
+            pieces += [text[done:start], name]
+            done = stop
+        strings[0].replace_with(*pieces, text[done:])
+
+
 def fold_with_details(soup, page):
     """A `dropdown` admonition becomes <details>: it opens by key, by link and without JavaScript.
 
@@ -230,6 +263,7 @@ FIXES = [
     lead_cards_to_pages,
     remove_live_widgets,
     wrap_sentences,
+    keep_names_of_rows_in_view,
     fold_with_details,
     show_the_logo_once,
     say_what_needs_a_script,

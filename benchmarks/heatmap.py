@@ -12,6 +12,7 @@ For 128 × 128 and 512 × 512 numbers, medians with 95th percentiles in millisec
 
 from __future__ import annotations
 
+import json
 import statistics
 import tempfile
 from pathlib import Path
@@ -24,14 +25,22 @@ from tools.machine.browser import chromium
 LOADS = 30
 MOVES = 200
 
-# Runs before the page: notes when the first heatmap is live and its frame is done.
-WATCH = """
+NOTE_PAINT = """
 new MutationObserver((_, observer) => {
-  if (!document.querySelector('.simplellm-heatmap[data-live]')) return;
+  if (!document.querySelector(SELECTOR)) return;
   observer.disconnect();
   requestAnimationFrame(() => setTimeout(() => { window.painted = performance.now(); }));
 }).observe(document, { subtree: true, childList: true, attributes: true });
 """
+
+
+def watch(selector: str) -> str:
+    """A script to run before a page: sets window.painted when the first such element is painted."""
+    return NOTE_PAINT.replace("SELECTOR", json.dumps(selector))
+
+
+# A heatmap has been drawn when its canvas has got its height.
+WATCH = watch(".simplellm-heatmap canvas[style]")
 
 MOVE = """async (moves) => {
   const { heatmap } = document.querySelector('.simplellm-heatmap');

@@ -15,7 +15,7 @@ MEETS_HEATMAPS = """async () => {
     scrollTo({ left: scrollX, top: scrollY, behavior: 'instant' });
 }"""
 
-# Resolves when the page stands: formulas typeset, fonts there, nothing on its way in.
+# Resolves when the page stands: fonts there, nothing on its way in, what is mounted drawn.
 STANDS = """async () => {
     await document.fonts.ready;
     await Promise.all(document.getAnimations()
@@ -23,6 +23,8 @@ STANDS = """async () => {
         .map(a => a.finished.catch(() => null)));
     const frame = () => new Promise(done => requestAnimationFrame(done));
     await frame(); await frame();
+    const undrawn = '.simplellm-heatmap[data-live=""] canvas:not([style])';
+    for (let i = 0; i < 40 && document.querySelector(undrawn); i++) await frame();
 }"""
 
 # What does not fit: sticks out of the page, is cut by its box, or spills over it.

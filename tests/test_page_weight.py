@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from sphinx.errors import ExtensionError
 
-from _ext import book_pictures, book_styles
+from _ext import book_pictures, book_styles, book_tab_stops
 
 PAGE = '<main><p class="lead" id="top" data-kind="a">text</p><script>add("late")</script></main>'
 
@@ -246,3 +246,25 @@ def test_picture_that_would_grow_stays_as_it_is(tmp_path, monkeypatch):
     book_pictures.shrink_pictures(tmp_path)
     assert (tmp_path / "_images" / "a.png").read_bytes() == before
     assert (tmp_path / "page.html").read_text() == '<img src="_images/a.png"/>'
+
+
+# ---- tab stops of what scrolls
+
+THEME = (
+    'q(["pre"].join(", ")).forEach(e=>{e.tabIndex=e.scrollWidth>e.clientWidth?0:-1})},'
+    't=_(e,300);window.addEventListener("resize",t)'
+)
+
+
+def test_closed_folds_are_not_measured_and_opened_ones_are():
+    assert book_tab_stops.with_stops_in_open_folds_only(THEME) == (
+        'q(["pre"].join(", ")).forEach(e=>{e.closest("details:not([open])")||'
+        "(e.tabIndex=e.scrollWidth>e.clientWidth?0:-1)})},"
+        't=_(e,300);document.addEventListener("toggle",e,!0);window.addEventListener("resize",t)'
+    )
+
+
+@pytest.mark.parametrize("times", [0, 2])
+def test_another_script_of_the_theme_stops_the_build(times):
+    with pytest.raises(ExtensionError, match=f"sets tab stops {times} times"):
+        book_tab_stops.with_stops_in_open_folds_only(times * THEME)

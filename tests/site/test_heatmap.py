@@ -986,6 +986,16 @@ def test_other_hosts_themes_are_followed(show, page_says, theme):
     )
 
 
+@pytest.mark.parametrize("kind", ["encoding", "grid"])
+@pytest.mark.parametrize("width", [360, 1280])
+def test_canvas_has_its_room_before_it_is_drawn(show, kind, width):
+    live = show(kind, width=width)
+    settled(live)
+    drawn = live.canvas.evaluate("canvas => canvas.clientHeight")
+    before = live.canvas.evaluate("c => { c.style.height = ''; return c.clientHeight; }")
+    assert before == drawn
+
+
 def test_canvas_is_as_sharp_as_the_screen(show):
     live = show("encoding", device_scale_factor=2)
     assert live.call("h.canvas.width / h.canvas.clientWidth") == pytest.approx(2, abs=0.01)

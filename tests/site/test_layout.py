@@ -53,6 +53,20 @@ def test_nothing_jumps_while_the_page_loads(visit):
     assert sum(value for value, *_ in visit.jumps) <= JUMP, visit.jumps
 
 
+def test_printed_table_scrolls_beside_the_names_of_its_rows(site_url, new_page):
+    page = new_page(width=360)
+    page.goto(f"{site_url}/chapters/07_learned_versus_fixed.html")
+    table = page.locator("pre:has(.row-name)").filter(has_text="66 to 79")
+    places = """(table, scrolled) => {
+        table.scrollLeft = scrolled;
+        return [...table.querySelectorAll('.row-name')].map(n => n.getBoundingClientRect().left);
+    }"""
+    at_first = table.evaluate(places, 0)
+    assert len(at_first) == 9
+    assert table.evaluate(places, 160) == at_first
+    assert table.evaluate("table => table.scrollLeft") == 160
+
+
 # In each formula one of the elements that show the same; those of a kind get the same font.
 ONE_OF_A_KIND = """() => {
     for (const formula of document.querySelectorAll('.math > math')) {

@@ -6,6 +6,7 @@ import logging
 import re
 
 import pytest
+from bs4 import BeautifulSoup
 
 from _ext import book_api, book_chapter_marks, book_checks, book_math, book_pages
 
@@ -48,6 +49,27 @@ def test_output_of_sentences_takes_new_lines_and_a_table_scrolls(text, sentences
     output = f'<div class="cell_output"><div class="output stream"><pre>{text}</pre></div></div>'
     html = book_pages.finish(f"<html><head></head><body>{output}</body></html>", "a/page")
     assert ('<pre class="sentences">' in html) == sentences
+
+
+TABLE = """\
+nats                        64          65    66 to 79
+sinusoidal         1.50 ± 0.10 2.37 ± 0.14 3.46 ± 0.14
+sinusoidal, small  2.09 ± 0.14 2.35 ± 0.12 2.98 ± 0.07
+       right word  1.00 ± 0.14 2.00 ± 0.12 2.00 ± 0.07
+at all: none of the numbers above is one of the paper's
+"""
+
+
+def test_names_of_a_wide_printed_tables_rows_stay_and_its_text_is_the_same():
+    output = f'<div class="cell_output"><div class="output stream"><pre>{TABLE}</pre></div></div>'
+    html = book_pages.finish(f"<html><head></head><body>{output}</body></html>", "a/page")
+    table = BeautifulSoup(html, "html.parser").pre
+    assert table.get_text() == TABLE
+    names = [name.get_text() for name in table.select(".row-name")]
+    assert [name.strip() for name in names] == [
+        *("nats", "sinusoidal", "sinusoidal, small", "right word", "at all:")
+    ]
+    assert [len(name) for name in names] == [17, 17, 17, 17, len("at all: ")]
 
 
 def test_styles_stand_before_what_they_style(soup):

@@ -97,6 +97,21 @@ def test_fold_opens_from_the_keyboard(site_url, new_page):
     assert fold.evaluate("d => d.open")
 
 
+def test_what_scrolls_in_a_fold_gets_its_tab_stop_when_it_is_opened(site_url, new_page):
+    page = new_page(width=360)
+    page.goto(f"{site_url}/chapters/12_real_models.html")
+    boxes = page.locator("details.solution:not([open])").first.locator("pre")
+    assert not boxes.evaluate_all("all => all.some(box => box.hasAttribute('tabindex'))")
+    page.locator("details.solution").first.evaluate("fold => { fold.open = true; }")
+    page.evaluate("() => new Promise(done => setTimeout(done, 100))")
+    opened = page.locator("details.solution").first.locator("pre")
+    wide, stops = opened.evaluate_all(
+        "all => [all.map(b => b.scrollWidth > b.clientWidth), all.map(b => b.tabIndex === 0)]"
+    )
+    assert any(wide)
+    assert stops == wide
+
+
 # ---- light and dark
 
 

@@ -26,8 +26,10 @@ export class HeatmapElement {
     if (this.source.frames) this.source.frame = this.initial.frame ?? 0;
     this.view = new View(this.source, this.initial);
     this.paint = new Paint();
+    this.boxes = {}; // where each plot stands, once it is drawn
     this.build();
-    this.recolor();
+    this.refresh(true);
+    root.dataset.theme = pageTheme();
     root.dataset.live = ""; // the still gives way before a link looks where this stands
     this.readAddress(location.hash);
     this.watch();
@@ -59,7 +61,7 @@ export class HeatmapElement {
     const said = this.view.set(changes, before, source);
     if (said) this.say(said);
     const repaint = source !== before || changes.frame !== undefined;
-    if (repaint) this.paint.paint(source);
+    if (repaint && this.paint.colors) this.paint.paint(source);
     this.draw();
     this.refresh(repaint);
     this.root.dispatchEvent(new CustomEvent("viewchange", { detail: this.state() }));
@@ -104,7 +106,6 @@ export class HeatmapElement {
     this.paint.read(this.root, this.source.valueAxis.diverging);
     this.paint.paint(this.source);
     this.draw();
-    this.refresh(true);
   }
 
   /** What the drawing functions read. */
@@ -125,7 +126,8 @@ export class HeatmapElement {
   draw() {
     // What is off the screen of a notebook reports no width; its theme may change meanwhile.
     const width = Math.floor(this.canvas.clientWidth) || this.width;
-    if (!width) return; // not laid out yet (a hidden tab): the resize observer calls again
+    // Not laid out yet (a hidden tab): the resize observer calls again, and has the colours read.
+    if (!width || !this.paint.colors) return;
     this.width = width;
     this.boxes = layOut(width, this.source);
     const ratio = devicePixelRatio || 1;
@@ -173,6 +175,7 @@ export class HeatmapElement {
     const goTo = make("div", { className: "goto", role: "group", "aria-label": "Go to" }, make("span", {}, "go to"), ...source.places(this.controls));
 
     this.canvas = make("canvas", {
+      className: source.hand ? "hand" : "",
       tabIndex: 0,
       role: "application",
       "aria-roledescription": "interactive heatmap",
@@ -260,13 +263,17 @@ export class HeatmapElement {
     const { signal } = this.ends;
     const recolor = () => {
       // Off the page (a notebook takes cells out that are far away) there are no colours to read.
-      if (this.root.isConnected && this.root.dataset.theme !== pageTheme()) this.recolor();
+      if (this.root.isConnected && (!this.paint.colors || this.root.dataset.theme !== pageTheme())) this.recolor();
     };
-    const sizes = new ResizeObserver(() => {
+    const update = () => {
       recolor();
       this.draw();
-    });
+    };
+    const sizes = new ResizeObserver(() => this.paint.colors && update());
     sizes.observe(this.canvas);
+    // A task of its own, or a slow machine does not answer for twice as long. heatmap.css keeps the
+    // room of the canvas meanwhile.
+    setTimeout(update);
     const attributes = { attributes: true, attributeFilter: ["data-theme", "data-jp-theme-light", "class", "theme"] };
     const themes = new MutationObserver(recolor);
     themes.observe(document.documentElement, attributes);
@@ -315,7 +322,9 @@ export function mountAll() {
       if (bottom < 0 && !CSS.supports("overflow-anchor", "auto")) scrollBy(0, target.offsetHeight - height);
     }
   }, { rootMargin: "100%" });
-  const far = (root) => root.getBoundingClientRect().top > 2 * innerHeight;
+  // The first is not asked where it stands: the answer takes a layout of all that is there so far.
+  const first = document.querySelector(".simplellm-heatmap");
+  const far = (root) => root !== first && root.getBoundingClientRect().top > 2 * innerHeight;
   const roots = [...document.querySelectorAll(WAITING)];
   const later = new Set(document.readyState === "complete" ? [] : roots.filter(far));
   for (const root of roots) later.has(root) ? coming.observe(root) : mount(root);
