@@ -13,6 +13,7 @@ import contextlib
 import functools
 import json
 import math
+import re
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -28,7 +29,7 @@ from simplellm import Convention, identify
 from tools.survey.taking import Taker
 
 WIDTH, ODD, SHORT, MANY, FAR = 512, 65, 32, 5000, 100_000
-SECONDS = 25
+SECONDS = 120
 
 #: What begins a line that holds a record.
 MARK = "record: "
@@ -56,6 +57,16 @@ class Probe:
     taken: Any
     make: str
     ask: str
+
+    @property
+    def has_length(self) -> bool:
+        """Whether it is built for a number of positions, so that there is an end."""
+        return bool(self.make) and "n" in compile(self.make, "make", "eval").co_names
+
+    @property
+    def asks_itself(self) -> bool:
+        """Whether it is called, and not only its table read."""
+        return not re.match(r"m\.\w+\b(?!\()", self.ask)
 
     def build(self, d: int, n: int) -> Any:
         """A new one, in evaluation mode."""
@@ -121,7 +132,8 @@ def record(probe: Probe) -> dict[str, Any]:
         measured["at width 64"] = repr(narrow).splitlines()[0]
     measured["error to 5000"] = said(lambda: _error(probe, says, MANY))
     measured["error at 100000"] = said(lambda: _far(probe, says))
-    measured["past the end"] = said(lambda: _past(probe)) if probe.make else "no table"
+    if probe.asks_itself:
+        measured["past the end"] = said(lambda: _past(probe)) if probe.has_length else "no table"
     measured["odd width"] = said(lambda: _odd(probe, says))
     module = probe.build(64, 512)
     if isinstance(module, nn.Module):
@@ -236,8 +248,18 @@ def _input(probe: Probe) -> dict[str, Any]:
     if out is not None:
         alike = out.shape[0] == 2 and torch.allclose(out[0], out[1], atol=1e-6)
         result["both sentences of a batch get the same rows"] = alike
-    result["batch axis"] = 1 if "transpose" in probe.ask else 0
+    result["batch axis"] = 1 if "x.transpose(0, 1)" in probe.ask else 0
+    if result["batch axis"]:
+        result["batch first"] = said(lambda: _batch_first(probe))
     return result
+
+
+def _batch_first(probe: Probe) -> str:
+    """What a class that wants the batch on the second axis does with it on the first."""
+    names = {"m": probe.build(64, 16), "d": 64, "n": 16, "x": torch.zeros(2, 16, 64)}
+    out = probe._eval(probe.ask.replace("x.transpose(0, 1)", "x"), **names).detach()
+    alike = out.shape == (2, 16, 64) and torch.equal(out, out[:, :1].expand_as(out))
+    return "one row a sentence" if alike and not torch.equal(out[0], out[1]) else "something else"
 
 
 def main(folder: str) -> None:
