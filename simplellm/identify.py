@@ -158,6 +158,10 @@ def identify(table: Tensor) -> Identification:
     relative = rounding_of(table.detach().cpu())
     found = best(search(part[:ROWS], relative, length=len(part)))
     if not found:
+        turned = best(search(rows[:, :ROWS].T, relative, length=rows.shape[1]))
+        if len(turned) == 1 and len(rows) > 2:
+            why = f"its positions are in the columns: they follow {turned[0].convention!r}. Turn it"
+            return Identification(None, turned[0].difference, 0, why=f"{why} with table.T")
         why, difference = _why_unknown(part[:ROWS], len(part))
         return Identification(None, difference, begin, zero_rows, why=why)
     difference, agrees = _difference(rows, ~zero, begin, found[0].convention, relative)

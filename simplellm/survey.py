@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import functools
 import json
+import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+
+import torch
 
 from .conventions import Convention
 
@@ -30,6 +33,7 @@ class Surveyed:
         convention: What its rows follow; None if it follows none, or was not run.
         measured: What was measured, by name; empty if it was not run.
         why: Why it was not run, or follows no convention; "" otherwise.
+        file: Where the package defines it.
     """
 
     package: str
@@ -38,11 +42,38 @@ class Surveyed:
     convention: Convention | None
     measured: dict[str, Any]
     why: str = ""
+    file: str = ""
 
     @property
     def was_run(self) -> bool:
         """Whether there are measurements."""
         return bool(self.measured)
+
+    def error(self, name: str) -> float | None:
+        """An error that was measured, as a share of the size of the rows; None if there is none.
+
+        Example:
+            >>> one = next(one for one in survey() if one.package == "x-transformers")
+            >>> 0.004 < one.error("error at 100000") < 0.006
+            True
+        """
+        value = self.measured.get(name)
+        value = value.get("error") if isinstance(value, dict) else value
+        if not isinstance(value, float) or self.convention is None:
+            return None
+        return value / size_of(self.convention)
+
+
+@functools.cache
+def size_of(convention: Convention, d_model: int = 512) -> float:
+    """How large the sines of a convention are: 1 in the paper's.
+
+    Example:
+        >>> round(size_of(Convention(amplitude="d^-0.5")), 4) == round(512**-0.5, 4)
+        True
+    """
+    rows = convention.table(512, d_model, dtype=torch.float64)
+    return math.sqrt(2.0) * float(rows.square().mean().sqrt())
 
 
 @functools.cache

@@ -903,15 +903,19 @@ def test_link_to_a_row_that_is_filtered_out_brings_it_back(page) -> None:
 
 @pytest.mark.browser
 def test_rubbish_in_the_address_leaves_the_table_whole(page, address) -> None:
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
     for rubbish in (
         "#claims?verdict=maybe&sort=Colour",
         "#claims?%",
         "#%E0%A4%A",
         "#claims?chapter=99",
+        "#claims?find=%E0%A4%A",
     ):
         page.goto("about:blank")
         page.goto(address + rubbish)
         assert page.evaluate(VISIBLE) == ids(JUDGED)
+    assert errors == []
 
 
 @pytest.mark.browser

@@ -257,3 +257,11 @@ def test_what_is_no_table_is_refused(table: object, error: type[Exception], word
 
 def test_zeros_alone_are_said_to_be_zeros() -> None:
     assert identify(torch.zeros(5, 4)).why == "all its rows are zero"
+
+
+def test_a_table_with_its_positions_in_the_columns_is_told_to_turn() -> None:
+    found = identify(Convention.named("marian").table(300, 64).T)
+    assert found.convention is None and found.difference < 1e-6
+    assert found.why == (
+        "its positions are in the columns: they follow halves, base 10000. Turn it with table.T"
+    )

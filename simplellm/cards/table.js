@@ -154,7 +154,13 @@
 
     /** Take the choice from the address, or make sure that the row it names is to be seen. */
     readAddress() {
-      const [id, query] = decodeURI(location.hash.slice(1)).split("?");
+      let address = location.hash.slice(1);
+      try {
+        address = decodeURI(address);
+      } catch {
+        return; // no address that this table wrote
+      }
+      const [id, query] = address.split("?");
       const row = this.rows.find((one) => one.id === id);
       if (row?.hidden) {
         this.clear();

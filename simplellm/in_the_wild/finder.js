@@ -86,8 +86,8 @@
       this.show(found, shape, dtype);
     }
 
-    show({ convention, candidates, why, firstRow, difference }, [length, d_model], dtype) {
-      const size = `${length} rows of width ${d_model}${dtype === "text" ? "" : `, ${dtype}`}`;
+    show({ convention, candidates, why, firstRow, zeroRows, difference }, [length, d_model], dtype) {
+      const size = `${length} row${length === 1 ? "" : "s"} of width ${d_model}${dtype === "text" ? "" : `, ${dtype}`}`;
       if (!convention) {
         const head = candidates.length ? "Undecided" : "Not recognised";
         const list = make("ul", {}, ...candidates.slice(0, 8).map((one) => make("li", {}, inWords(one))));
@@ -99,7 +99,10 @@
       const classes = this.following(convention);
       const words = [`${size}: ${inWords(convention)}. Largest difference ${Number(difference.toPrecision(2))}.`];
       if (names.length) words.push(`Known as ${names.map(([name]) => name).join(", ")}.`);
-      if (firstRow) words.push(`The first ${firstRow === 1 ? "row is" : `${firstRow} rows are`} zero; the first token gets row ${firstRow}.`);
+      if (zeroRows.length) {
+        const more = zeroRows.length > 4 ? ", …" : "";
+        words.push(`Zeros in row ${zeroRows.slice(0, 4).join(", ")}${more}; the first token gets row ${firstRow}.`);
+      }
       const parts = [make("p", {}, "In Python: ", make("code", {}, codeOf(convention)))];
       if (classes.length) {
         const list = make("ul", {}, ...classes.map((name) => make("li", {}, name)));

@@ -285,6 +285,13 @@ simplellmConventions.identify ??= (() => {
     return "its columns turn in pairs, at rates that no base explains";
   }
 
+  /** The table with rows and columns exchanged, of which the first columns become rows. */
+  function turned(values, d_model) {
+    const count = values.length / d_model;
+    const rows = Math.min(d_model, ROWS);
+    return Float64Array.from({ length: rows * count }, (_, i) => values[(i % count) * d_model + Math.floor(i / count)]);
+  }
+
   /** The longest run of rows that are not all zero: where it begins and ends. */
   function longestRun(values, d_model) {
     const count = values.length / d_model;
@@ -308,7 +315,9 @@ simplellmConventions.identify ??= (() => {
     const whole = Float64Array.from(values);
     const count = whole.length / d_model;
     const [begin, end] = longestRun(whole, d_model);
-    if (begin === end) return { convention: null, firstRow: 0, candidates: [], why: "all its rows are zero" };
+    const zeroRows = Array.from({ length: count }, (_, row) => row).filter((row) =>
+      whole.subarray(row * d_model, (row + 1) * d_model).every((value) => value === 0));
+    if (begin === end) return { convention: null, firstRow: 0, zeroRows, candidates: [], why: "all its rows are zero" };
     const searched = [begin * d_model, Math.min(end, begin + ROWS) * d_model];
     const part = {
       rows: whole.subarray(...searched),
@@ -318,8 +327,17 @@ simplellmConventions.identify ??= (() => {
       slack: slack?.subarray(...searched),
     };
     const found = search(part, conventions.map((says) => ({ ...PAPER, ...says })));
-    const answer = { convention: null, firstRow: begin, candidates: [], difference: found[0]?.difference };
-    if (!found.length) return { ...answer, why: whyUnknown(part, conventions.map((says) => ({ ...PAPER, ...says }))) };
+    const answer = { convention: null, firstRow: begin, zeroRows, candidates: [], difference: found[0]?.difference };
+    if (!found.length) {
+      const known = conventions.map((says) => ({ ...PAPER, ...says }));
+      const flipped = count > 2 && !slack && turned(whole, d_model);
+      const columns = flipped ? search({ ...part, rows: flipped, d_model: count, length: d_model }, known) : [];
+      if (columns.length === 1) {
+        const said = simplellmConventions.inWords(columns[0].convention);
+        return { ...answer, why: `its positions are in the columns: they follow ${said}. Turn it with table.T` };
+      }
+      return { ...answer, why: whyUnknown(part, known) };
+    }
     if (found.length > 1) {
       const rows = end - begin;
       const why = `${rows} row${rows > 1 ? "s" : ""} of width ${d_model} fit ${found.length} conventions. Give more rows, or a wider table`;

@@ -10,7 +10,7 @@ from typing import Any
 from ..cards import Cell, Column, Filter, Row, card, sortable_table
 from ..conventions import Convention
 from ..printing import prints_anywhere
-from ..survey import Relative, Surveyed, relative, survey
+from ..survey import Relative, Surveyed, relative, size_of, survey
 
 #: What stands where nothing was measured.
 NONE = "–"
@@ -61,9 +61,10 @@ class SurveyTable:
 
         inside = sortable_table(
             "Errors, at width 512, are the largest difference to the same formula in float64, over "
-            "positions 0 to 4,999 and at 100,000. <i>Past the end</i>: 48 tokens to a table of 32. "
-            "<i>Odd width</i>: 65. <i>After half and back</i>: by how much "
-            "<code>.half().float()</code> changes 512 rows.",
+            "positions 0 to 4,999 and at 100,000, as a share of the size. <i>Past the end</i>: 48 "
+            "tokens to a table of 32. <i>Odd width</i>: 65. <i>After half and back</i>: by how "
+            "much <code>.half().float()</code> changes 512 rows, as a share of the size. The table "
+            "is wider than most screens: scroll it, or use its arrow keys.",
             self.columns,
             rows,
             (
@@ -167,7 +168,7 @@ def _relative_row(one: Relative) -> Row:
 
     near = "scores" if one.kind == "rotation" else "nearest 8 steps"
     cells = (
-        _head(one.package, one.version, one.name),
+        _head("relative", one.package, one.version, one.name),
         Cell(one.layout or NONE),
         _error(one.error),
         lost("float16", near),
@@ -179,10 +180,18 @@ def _relative_row(one: Relative) -> Row:
     return Row(_id("relative", one.package, one.version, one.name), cells, {"kind": one.kind})
 
 
-def _head(package: str, version: str, name: str) -> Cell:
+def _head(table: str, package: str, version: str, name: str, file: str = "") -> Cell:
+    """The name, as a link to its row, and where it comes from."""
     said = html.escape(name).replace("_", "_<wbr>")
-    package_said = f'<span class="package">{html.escape(package)} {html.escape(version)}</span>'
-    return Cell(f"{said}{package_said}", f"{package} {name}")
+    origin = html.escape(f"{package} {version}")
+    path = (
+        f'<span class="package">{html.escape(file).replace("/", "/<wbr>")}</span>' if file else ""
+    )
+    return Cell(
+        f'<a href="#{_id(table, package, version, name)}">{said}</a>'
+        f'<span class="package">{origin}</span>{path}',
+        f"{package} {name}",
+    )
 
 
 def _id(table: str, package: str, version: str, name: str) -> str:
@@ -206,7 +215,7 @@ def _row(one: Surveyed) -> Row:
         "first": str(says.first) if says else NONE,
         "written": "as the paper says" if is_the_papers(one) else "otherwise",
     }
-    cells = [_head(one.package, one.version, one.name)]
+    cells = [_head("survey", one.package, one.version, one.name, one.file)]
     if says is None:
         why = html.escape(one.why.removeprefix("not run: "))
         cells += [Cell(f"{'not run' if not m else 'no sinusoids'}: {why}", "")]
@@ -217,14 +226,14 @@ def _row(one: Surveyed) -> Row:
             Cell(says.exponents),
             Cell(_base(says), says.base),
             Cell(str(says.first)),
-            Cell(_size(says), None if isinstance(says.amplitude, str) else says.amplitude),
+            Cell(_size(says), size_of(says)),
         ]
     cells += [
         _factor(m),
-        *(_error(m.get(key)) for key in ("error to 5000", "error at 100000")),
+        *(_error(one.error(key), m.get(key)) for key in ("error to 5000", "error at 100000")),
         Cell(_past_the_end(m.get("past the end"))),
         Cell(_odd_width(m.get("odd width"))),
-        _error((m.get("float16, then float32") or {}).get("error")),
+        _error(one.error("float16, then float32")),
         Cell(_saved(m)),
     ]
     return Row(_id("survey", one.package, one.version, one.name), tuple(cells), values)
@@ -253,14 +262,14 @@ def _factor(measured: dict[str, Any]) -> Cell:
     return Cell("√d" if factor == measured["sqrt(d)"] else f"{factor:g}", factor)
 
 
-def _error(value: Any) -> Cell:
-    if isinstance(value, float):
-        digits, power = f"{value:.0e}".split("e")
-        said = f"{value:.2g}" if value >= 0.01 or not value else f"{digits}e−{-int(power)}"
-        return Cell(said, value)
-    if isinstance(value, str) and value.startswith("TimeoutError"):
-        return Cell("too slow", "")
-    return Cell(NONE, "")
+def _error(value: float | None, said: Any = None) -> Cell:
+    """An error in one digit, or why there is none."""
+    if value is None:
+        slow = isinstance(said, str) and said.startswith("TimeoutError")
+        return Cell("too slow" if slow else NONE, "")
+    digits, power = f"{value:.0e}".split("e")
+    words = f"{value:.2g}" if value >= 0.01 or not value else f"{digits}e−{-int(power)}"
+    return Cell(words, value)
 
 
 def _past_the_end(said: str | None) -> str:

@@ -49,14 +49,23 @@ simplellmConventions.tables ??= (() => {
     };
   }
 
+  function jsonOf(text) {
+    try {
+      return JSON.parse(text);
+    } catch {
+      throw new Error("its header is no JSON, so this is no .safetensors file or a broken one");
+    }
+  }
+
   async function safetensors(file) {
     const head = new DataView(await part(file, 0, 8));
     const size = head.byteLength === 8 ? Number(head.getBigUint64(0, true)) : Infinity;
     if (!(size <= file.size - 8 && size < 1e8)) throw new Error("this is no .safetensors file: its header does not fit into it");
-    const header = JSON.parse(new TextDecoder().decode(await part(file, 8, 8 + size)));
+    const header = jsonOf(new TextDecoder().decode(await part(file, 8, 8 + size)));
     delete header.__metadata__;
     const found = [];
     for (const [name, { dtype, shape, data_offsets }] of Object.entries(header)) {
+      if (!Array.isArray(shape) || !Array.isArray(data_offsets)) throw new Error(`its header says no shape or no place for ${name}`);
       const table = sides(shape);
       if (!table || !BYTES[dtype]) continue;
       found.push({ name, shape: table, dtype, read: readerOf(file, 8 + size + data_offsets[0], table, dtype) });
@@ -75,10 +84,19 @@ simplellmConventions.tables ??= (() => {
     const header = new TextDecoder().decode(await part(file, long ? 12 : 10, begin));
     const dtype = { "<f8": "F64", "<f4": "F32", "<f2": "F16" }[header.match(/'descr': '([^']*)'/)?.[1]];
     if (!dtype) throw new Error("it must hold floating-point numbers, little-endian: save table.astype('float32')");
-    if (/'fortran_order': True/.test(header)) throw new Error("its axes are stored in Fortran's order: save np.ascontiguousarray(table)");
     const shape = (header.match(/'shape': \(([^)]*)\)/)?.[1].match(/\d+/g) ?? []).map(Number);
     const table = sides(shape);
     if (!table) throw new Error(`its shape is (${shape.join(", ")}): save one table of (length, d_model)`);
+    if (/'fortran_order': True/.test(header)) {
+      const [length, d_model] = table; // column by column: all of it has to be read
+      const columns = readerOf(file, begin, [1, length * d_model], dtype);
+      const read = async () => {
+        const values = await columns();
+        const rows = Math.min(length, ROWS);
+        return Float64Array.from({ length: rows * d_model }, (_, i) => values[(i % d_model) * length + Math.floor(i / d_model)]);
+      };
+      return [{ name: file.name, shape: table, dtype, read }];
+    }
     return [{ name: file.name, shape: table, dtype, read: readerOf(file, begin, table, dtype) }];
   }
 
@@ -87,14 +105,26 @@ simplellmConventions.tables ??= (() => {
     if (/\.\.\.|…/.test(given)) {
       throw new Error("the print leaves numbers out (…): in PyTorch first torch.set_printoptions(threshold=10**9), in NumPy np.set_printoptions(threshold=10**9)");
     }
-    const lines = given.includes("[") ? [...given.matchAll(/\[([^[\]]+)\]/g)].map((found) => found[1]) : given.split(/\r?\n/);
-    const rows = lines.map((line) => line.trim().split(/[\s,;]+/).filter(Boolean)).filter((row) => row.length);
+    // "−0,84; 0,54" is how a spreadsheet writes it where decimals have a comma.
+    let plain = given.replaceAll("−", "-");
+    if (plain.includes(";") && !plain.includes(".")) plain = plain.replaceAll(",", ".");
+    const printed = plain.includes("[");
+    const lines = printed ? [...plain.matchAll(/\[([^[\]]+)\]/g)].map((found) => found[1]) : plain.split(/\r?\n/).filter((line) => line.trim());
+    // A first line of names, as pandas writes it: with nothing for the column of row numbers.
+    const names = !printed && lines[0]?.split(/[\s,;]+/).some((word) => word && !isFinite(Number(word)));
+    const numbered = !printed && lines[0]?.startsWith(",");
+    if (lines.length > 1 && (names || numbered)) lines.shift();
+    const rows = lines
+      .map((line) => line.trim().split(/[\s,;]+/).filter(Boolean).slice(numbered ? 1 : 0))
+      .filter((row) => row.length);
     if (!rows.length) throw new Error("there are no numbers in it");
     const width = rows[0].length;
-    // Half of the last digit: 0.5e-4 for 0.8415, and for 8.415e-01.
+    // Half of the last digit: 0.5e-4 for 0.8415, and for 8.415e-01; and what the dtype rounded before.
+    const dtype = plain.match(/dtype=(?:torch\.)?(b?)float16/);
+    const eps = dtype ? 2 ** (dtype[1] ? -8 : -11) : 0;
     const halfDigit = (word) => {
       const [digits, power = 0] = word.split(/e/i);
-      return 0.5 * 10 ** (Number(power) - (digits.split(".")[1] ?? "").length);
+      return 0.5 * 10 ** (Number(power) - (digits.split(".")[1] ?? "").length) + eps * Math.abs(Number(word));
     };
     rows.forEach((row, at) => {
       if (row.length !== width) throw new Error(`row ${at} has ${row.length} numbers, row 0 has ${width}: give whole rows`);

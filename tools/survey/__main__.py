@@ -108,7 +108,7 @@ def survey(names: Iterable[str]) -> int:
             else:
                 answers = measured(several, folder)
             for row, answer in zip(several, answers, strict=True):
-                who = {key: row[key] for key in ("package", "version", "name")}
+                who = {key: row[key] for key in ("package", "version", "name", "file")}
                 records[package, row["name"]] = who | answer
                 failed += not answer["measured"]
                 print(f"{package} {version} {row['name']}: {answer['convention']} {answer['why']}")
