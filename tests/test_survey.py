@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from simplellm import Convention, identify
-from simplellm.survey import RECORDS, followers, survey
+from simplellm.survey import RECORDS, Surveyed, followers, relative, size_of, survey
 from tools.survey.__main__ import classes
 from tools.survey.probe import Probe, record
 from tools.survey.taking import Taker
@@ -104,3 +104,52 @@ def test_a_probe_measures_what_a_layer_does() -> None:
     assert measured["float16"]["error"] == pytest.approx(2.4e-4, rel=0.1)
     assert measured["float16, then float32"]["error"] == measured["float16"]["error"]
     assert measured["known again"] == {"half precision": True, "slice": True}
+
+
+class AddsToLengthFirst(Adds):
+    """The same on (length, batch, d), which takes a batch in front without a word."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x + self.pe[: x.shape[0]].unsqueeze(1)
+
+
+def test_a_probe_gives_a_batch_in_front_to_what_wants_it_second() -> None:
+    measured = record(Probe(AddsToLengthFirst, "C(d, n)", "m(x.transpose(0, 1))"))["measured"]
+    assert measured["batch axis"] == 1
+    assert measured["batch first"] == "one row a sentence"
+    assert "batch first" not in record(Probe(Adds, "C(d, n)", "m(x)"))["measured"]
+
+
+class GoesOn(torch.nn.Module):
+    """A layer that is built for no length, so that nothing ends."""
+
+    def __init__(self, d: int) -> None:
+        super().__init__()
+        self.d = d
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return Convention().table(x.shape[1], self.d)
+
+
+def test_only_what_has_an_end_and_is_called_is_asked_past_it() -> None:
+    assert record(Probe(GoesOn, "C(d)", "m(x)"))["measured"]["past the end"] == "no table"
+    assert "past the end" not in record(Probe(Adds, "C(d, n)", "m.pe"))["measured"]
+
+
+def test_an_error_is_a_share_of_the_size_of_the_rows() -> None:
+    small = Convention(amplitude="d^-0.5")
+    one = Surveyed("p", "1", "n", small, {"a": 0.01, "b": {"error": 0.02}, "c": "TimeoutError: x"})
+    assert one.error("a") == pytest.approx(0.01 * 512**0.5, rel=1e-3)
+    assert one.error("b") == pytest.approx(0.02 * 512**0.5, rel=1e-3)
+    assert one.error("c") is None and one.error("d") is None
+    assert size_of(Convention()) == pytest.approx(1.0)
+    assert size_of(Convention(normalised=True)) == pytest.approx(0.1 * 2**0.5, rel=0.1)
+
+
+def test_records_of_rotations_name_what_was_measured() -> None:
+    assert {one.kind for one in relative()} == {"rotation", "bias"}
+    for one in relative():
+        key = "scores" if one.kind == "rotation" else "nearest 8 steps"
+        assert all(key in one.cast[dtype] for dtype in ("float16", "bfloat16"))
+        assert (one.layout in ("interleaved", "halves")) == (one.kind == "rotation")
+        assert 0 < one.error < 0.01
