@@ -277,8 +277,14 @@ def test_an_unknown_name_lists_those_there_are() -> None:
 
 @pytest.mark.parametrize("given", [{"base": 500.0}, {"amplitude": 2.0}])
 def test_a_number_beside_a_convention_is_refused(given: dict[str, float]) -> None:
-    with pytest.raises(ValueError, match="is given beside convention"):
-        PositionalEncoding(8, 8, convention="fairseq", **given)
+    ((name, value),) = given.items()
+    with pytest.raises(ValueError, match="is given beside convention") as caught:
+        PositionalEncoding(8, 8, convention="whisper", **given)
+    own = "Convention(columns='halves', exponents='i/(d/2-1)')"
+    assert str(caught.value) == (
+        f"{name} = {value:g} is given beside convention = {own}, which has a {name} of its own: "
+        f"say it there, Convention(…, {name}={value:g})."
+    )
 
 
 @pytest.mark.parametrize("name", ["tape", "patchtst"])

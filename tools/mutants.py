@@ -53,7 +53,7 @@ TOPICS: dict[str, tuple[list[str], list[str]]] = {
     "layer": (
         "checks conventions identify row_lookup *_embedding positional_encoding".split()
         + "saved_sinusoids sinusoids survey".split(),
-        "checks contracts conventions survey every_layer".split()
+        "checks contracts conventions identify survey every_layer".split()
         + "input_* learned_* positional_* sinusoids token_*".split(),
     ),
     "decoder": (
