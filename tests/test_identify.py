@@ -238,7 +238,8 @@ def test_the_nearest_convention_is_named_with_where_it_is_off() -> None:
     found = identify(table)
     assert re.fullmatch(
         r"the nearest convention is halves, .*amplitude 0\.5, and row 17, column 5 is off by "
-        r"0\.03: more than float32 explains \(trained sinusoids, or frequencies in half precision\?\)",
+        r"0\.03: more than float32 explains \(trained sinusoids, or frequencies in half "
+        r"precision\?\)",
         found.why,
     )
     assert found.difference == pytest.approx(0.03, rel=0.01)
