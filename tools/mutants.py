@@ -283,7 +283,7 @@ def main() -> int:
                 print(f"\n{name}:\n- {change['was']}\n+ {change['becomes']}")
         noticed = counts["killed"] + counts["types"]
         survived = counts["survived"] - equivalent
-        share = noticed / max(1, noticed + survived)
+        share = noticed / (noticed + survived) if noticed + survived else 1.0
         rows.append((name, counts["killed"], counts["types"], survived, equivalent, share))
         if share < 0.9:
             low.append(name)
