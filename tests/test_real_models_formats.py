@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import struct
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from simplellm.real_models import WheelError, tables
+from simplellm.real_models import WheelError, measure, tables
 from simplellm.real_models.binary import FormatError, Reader, from_q4_0, from_q4_1, from_q8_0
 from simplellm.real_models.ctranslate2 import read_ctranslate2
 from simplellm.real_models.gguf import read_gguf
@@ -287,6 +288,10 @@ def test_rows_that_are_alike_are_found_from_a_few_of_them() -> None:
     found = tables.alike(rows, pieces, range(3, 7))  # 6 is not one of them
     assert list(found["pieces_above_0.99"].values()) == ["<3>", "<4>", "<5>", "<100>", "<200>"]
     assert found["above_0.9"] == 5
+    shift = torch.linspace(0, 50, 40, dtype=torch.float64)  # the mean row is taken out
+    assert tables.alike(rows + shift, pieces, range(3, 7)) == found | {
+        "norms_above_0.99": measure.spread((rows + shift)[[3, 4, 5, 100, 200]].norm(dim=1))
+    }
 
 
 def test_halves_are_the_formula_with_sines_left_and_the_last_exponent_one() -> None:
@@ -295,11 +300,14 @@ def test_halves_are_the_formula_with_sines_left_and_the_last_exponent_one() -> N
     for column, rate in enumerate((1, 0.01, 0.0001)):
         assert torch.allclose(table[:, column], (p * rate).sin())
         assert torch.allclose(table[:, column + 3], (p * rate).cos())
+        assert tables.halves(5001, 6)[5000, column].item() == pytest.approx(
+            math.sin(5000 * rate), abs=1e-9
+        )
 
 
-@pytest.mark.parametrize("measure", [tables.smollm2, tables.whisper, tables.e5])
+@pytest.mark.parametrize("table", [tables.smollm2, tables.whisper, tables.e5])
 def test_without_a_wheel_its_tables_say_what_to_install(
-    monkeypatch: pytest.MonkeyPatch, measure: Callable[[], object]
+    monkeypatch: pytest.MonkeyPatch, table: Callable[[], object]
 ) -> None:
     from importlib import metadata
 
@@ -308,4 +316,4 @@ def test_without_a_wheel_its_tables_say_what_to_install(
 
     monkeypatch.setattr(metadata, "version", missing)
     with pytest.raises(WheelError, match=r"is not installed\. Install it: pip install --no-deps"):
-        measure()
+        table()

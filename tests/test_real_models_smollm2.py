@@ -77,6 +77,8 @@ def test_logits_are_those_of_loops_and_complex_numbers(model: SmolLM2) -> None:
 
 def test_positions_count_from_0_by_default(model: SmolLM2) -> None:
     assert torch.equal(model(IDS), model(IDS, positions=torch.arange(6), theta=50.0))
+    assert torch.equal(model.losses(IDS), model.losses(IDS, positions=torch.arange(6)))
+    assert not torch.allclose(model.losses(IDS), model.losses(IDS, theta=2.0), atol=1e-3)
 
 
 @pytest.mark.parametrize("start", [1, 1000, 1_000_000])
@@ -119,7 +121,10 @@ def test_losses_are_the_logits_cross_entropy(
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        ({"ids": IDS + 20}, "ids must be from 0 to 39, got 20 to 50"),
+        (
+            {"ids": IDS + 20},
+            r"from 0 to 39, got 20 to 50\. They must come from the model's own tokenizer\.",
+        ),
         ({"positions": torch.arange(5)}, r"shape \(6,\), or .* too, \(6, 2\), got \(5,\)"),
         ({"without": [2, 3]}, r"layers from 0 to 2, got \[3\]"),
     ],
