@@ -646,10 +646,11 @@ def measures_little(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
         monkeypatch.setitem(making.OTHERS, name, (wheels.WHISPER, None))
     monkeypatch.setitem(making.OTHERS, "e5_tables", measured)
     monkeypatch.setattr(wheels.Wheel, "is_installed", property(lambda self: self is wheels.E5))
-    monkeypatch.setattr(torch, "set_num_threads", lambda count: None)
+    monkeypatch.setattr(torch, "set_num_threads", lambda count: numbers.update(threads=count))
 
-    def change(**records: Any) -> None:
+    def change(**records: Any) -> dict[str, Any]:
         numbers.update(records)
+        return numbers
 
     return change
 
@@ -699,8 +700,9 @@ def test_what_differs_from_a_record_is_listed(
     making.main(["--write"])
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
     capsys.readouterr()
-    measures_little(minilm_sizes={"a": [1.3, 2.5]}, e5_tables={"b": 4.0})
+    numbers = measures_little(minilm_sizes={"a": [1.3, 2.5]}, e5_tables={"b": 4.0})
     assert making.main([]) == 1
+    assert numbers["threads"] == 1  # sums come out in one order
     said = capsys.readouterr().out
     assert "minilm_sizes: 2 differences\n" in said and "e5_tables: 1 differences\n" in said
     assert said.endswith(
@@ -742,7 +744,10 @@ def test_the_command_says_what_it_is_and_takes(capsys: pytest.CaptureFixture[str
     assert said.startswith("usage: python -m simplellm.real_models.make [-h] [--write] [--only REC")
     assert "Measure real models again: do the installed wheels give what the records say? " in said
     assert "--write write the records anew" in said
-    assert "these alone, of other models than MiniLM: e5_heads, e5_tables, smollm2_runs," in said
+    assert (
+        "RECORD [RECORD ...] these alone, of other models than MiniLM: e5_heads, e5_tables, smollm2_runs,"
+        in said
+    )
     assert "Needs the wheel" not in said  # the first line of what the module says, and no more
     with pytest.raises(SystemExit):
         making.main(["--only", "bert"])
