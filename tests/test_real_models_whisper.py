@@ -184,6 +184,7 @@ def test_arms_of_the_decoder_are_rows_for_each_position() -> None:
     assert torch.equal(arms["row 0 at place 5"]["rows"][[0, 4, 6]], table[[1, 5, 6]])
     own = arms["row 1 at row 0's length in its place"]["rows"]
     assert own[0].norm() == pytest.approx(float(table[0].norm()), rel=1e-5)
+    assert torch.cosine_similarity(own[0], table[1], dim=0) == pytest.approx(1, abs=1e-5)
     assert torch.equal(own[1:], table[1:10])
 
 

@@ -95,7 +95,10 @@ def small_whisper(monkeypatch: pytest.MonkeyPatch) -> Whisper:
         return noise(80, 20, seed=len(sound)).roll(later, 1)
 
     monkeypatch.setattr(whisper_runs, "log_mel", heard)
-    return filled(Whisper(WhisperConfig(12, d_model=8, n_layers=2, n_heads=2, frames=10)), 0.5)
+    made = filled(Whisper(WhisperConfig(12, d_model=8, n_layers=2, n_heads=2, frames=10)), 0.5)
+    made.decoder.position_encodings.encodings *= 6  # so that what is written hangs on the place,
+    made.decoder.layer_norm.bias.zero_()  # and no token is always the likeliest
+    return made
 
 
 def test_whispers_record_has_what_is_measured(
@@ -116,6 +119,7 @@ def test_whispers_record_has_what_is_measured(
     assert found["seconds"] == [len(phrase) / 16_000 for phrase in phrases]
     samples = np.full(sum(map(len, phrases)), 2**13, dtype="<i2").tobytes()
     assert found["samples"] == hashlib.sha256(samples).hexdigest()
+    assert len({str(written) for written in found["written"].values()}) == 4
     # Written one at a time, as a batch of one does.
     table = small_whisper.decoder.position_encodings.encodings
     rows = {
