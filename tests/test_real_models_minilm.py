@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -94,6 +95,14 @@ def test_what_enters_is_the_normed_sum_of_token_position_and_type(model: MiniLM)
     assert torch.allclose(model(IDS).hidden[0], whitened * gain + bias, atol=1e-5)
 
 
+def test_every_layernorm_has_the_epsilon_of_the_sizes() -> None:
+    coarse = MiniLM(replace(SMALL, layer_norm_eps=0.1))
+    norms = [part for part in coarse.modules() if isinstance(part, nn.LayerNorm)]
+    assert len(norms) == 5 and {norm.eps for norm in norms} == {0.1}
+    whole = sum(normed_parts(coarse, IDS).values())
+    assert torch.allclose(whole, coarse(IDS).hidden[0], atol=1e-5)
+
+
 def test_padding_changes_no_embedding(model: MiniLM) -> None:
     padded = torch.cat((IDS, torch.zeros_like(IDS)), 1)
     mask = torch.arange(10).expand(2, 10) < 5
@@ -116,6 +125,8 @@ def test_rows_take_the_place_of_the_tables(model: MiniLM) -> None:
     assert torch.allclose(model(IDS, rows=table[5:10]).hidden[0], late)
     beyond = model(torch.ones(1, 20, dtype=torch.long), rows=torch.zeros(20, 24))
     assert beyond.hidden[0].shape == (1, 20, 24)
+    full = torch.ones(1, 12, dtype=torch.long)  # as many as there are rows
+    assert torch.equal(model(full, rows=table.double()).embedding, model(full).embedding)
 
 
 def test_without_positions_the_order_of_tokens_does_not_matter(model: MiniLM) -> None:
@@ -137,6 +148,17 @@ def test_terms_sum_to_the_scores_that_the_head_uses(model: MiniLM, head: int) ->
     assert torch.allclose(cut.scores.softmax(-1), whole, atol=1e-6)
     assert torch.allclose(cut.attention(), whole, atol=1e-6)
     assert sum(cut.shares().values()) == pytest.approx(1)
+
+
+def test_energies_are_variances_over_the_keys(model: MiniLM) -> None:
+    cut = score_terms(model, IDS, 1)
+    energies = cut.energies()
+    assert set(energies) == {*TERMS, "rest"}
+    for name, term in {**cut.terms, "rest": cut.rest}.items():
+        assert energies[name] == pytest.approx(float(term.var(-1, correction=0).mean()), rel=1e-4)
+    assert cut.shares() == pytest.approx(
+        {name: energy / sum(energies.values()) for name, energy in energies.items()}
+    )
 
 
 def test_parts_sum_to_what_enters_the_first_layer(model: MiniLM) -> None:
@@ -258,8 +280,9 @@ def test_waves_go_on_past_the_end_where_the_table_has_no_rows(table: Tensor) -> 
         (
             lambda m: m(torch.ones(1, 13, dtype=torch.long)),
             ValueError,
-            "ids have 13 positions, and the table has 12 rows",
+            r"ids have 13 positions, and the table has 12 rows\. Cut the text, or give rows for its",
         ),
+        (lambda m: score_terms(m, IDS, 0.0), TypeError, "head must be an int"),
         (lambda m: m(IDS, rows=3), TypeError, "rows must be a tensor, got int"),
         (
             lambda m: m(IDS, rows=torch.zeros(6, 24)),

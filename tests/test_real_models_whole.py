@@ -28,6 +28,7 @@ from simplellm.real_models import (
     e5,
     effective_rank,
     measure,
+    minilm,
     pair_energies,
     position_table,
     read_record,
@@ -525,11 +526,31 @@ def few_arms(table: Tensor, seq_len: int) -> dict[str, Tensor]:
     return {name: table[i : i + seq_len] for i, name in enumerate(names)}
 
 
+SIZES = {"hidden_size": 12, "num_attention_heads": 3, "intermediate_size": 8}
+
+
 @pytest.fixture
 def bert(monkeypatch: pytest.MonkeyPatch) -> MiniLM:
     monkeypatch.setattr(measure, "position_arms", few_arms)
-    sizes = {"hidden_size": 12, "num_attention_heads": 3, "intermediate_size": 8}
-    return filled(MiniLM(MiniLMConfig(**sizes, num_hidden_layers=2)))
+    made: MiniLM = filled(MiniLM(MiniLMConfig(**SIZES, num_hidden_layers=2)))
+    return made
+
+
+def test_minilm_is_filled_from_its_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    small = MiniLMConfig(**SIZES, num_hidden_layers=2, vocab_size=9)
+    stored = dict(MiniLM(small).state_dict())
+    others = ("embeddings.position_ids", "pooler.dense.weight", "pooler.dense.bias")
+
+    def read(path: Path) -> dict[str, Tensor]:
+        assert path == Path("model/model.safetensors")
+        return {**stored, **dict.fromkeys(others, torch.zeros(1))}
+
+    monkeypatch.setattr(minilm, "read_safetensors", read)
+    monkeypatch.setattr(minilm, "MiniLMConfig", lambda: small)
+    model = minilm.load_minilm()
+    assert not model.training
+    for name, value in model.named_parameters():
+        assert value.data_ptr() == stored[name].data_ptr() and not value.requires_grad
 
 
 class Pieces:
@@ -622,6 +643,7 @@ def test_e5_is_as_large_as_its_file_says(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(e5, "open_e5", lambda path: File())
     model = e5.load_e5()
     assert len(model.layers) == 12 and len(model.token_table) == 5 and not model.training
+    assert not any(parameter.requires_grad for parameter in model.parameters())
 
 
 # ---- records -------------------------------------------------------------------------------------
