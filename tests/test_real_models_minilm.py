@@ -280,7 +280,7 @@ def test_waves_go_on_past_the_end_where_the_table_has_no_rows(table: Tensor) -> 
         (
             lambda m: m(torch.ones(1, 13, dtype=torch.long)),
             ValueError,
-            r"ids have 13 positions, and the table has 12 rows\. Cut the text, or give rows for its",
+            r"ids have 13 positions, and the table has 12 rows\. Cut the text, or give rows",
         ),
         (lambda m: score_terms(m, IDS, 0.0), TypeError, "head must be an int"),
         (lambda m: m(IDS, rows=3), TypeError, "rows must be a tensor, got int"),
