@@ -82,7 +82,7 @@ class Forks:
             os.setsid()  # so that what its tests have started can be ended with it
             signal.alarm(int(60 + 30 * seconds))
             used = time.process_time()
-            limit = int(used + 10 + 10 * seconds)
+            limit = int(used + 10 + 4 * seconds)
             resource.setrlimit(resource.RLIMIT_CPU, (limit, limit + 2))
             null = os.open(os.devnull, os.O_RDWR)
             os.dup2(null, 1)
