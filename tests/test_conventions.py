@@ -352,6 +352,7 @@ def test_an_identification_prints_what_it_found() -> None:
         "zeros in row 0, 1, 3, 5, …; the first token gets row 7\n"
         "used by library 0; library 1; library 2; library 3; and 2 more"
     )
+    assert repr(replace(found, libraries=LIBRARIES[:5])).endswith("library 3; and 1 more")
     found = replace(found, zero_rows=(0, 1, 3, 5), libraries=LIBRARIES[:4])
     assert repr(found).splitlines()[2:] == [
         "zeros in row 0, 1, 3, 5; the first token gets row 7",
@@ -463,6 +464,20 @@ def test_the_difference_is_that_of_all_rows_but_zeros() -> None:
     assert found.difference == pytest.approx(1e-4, rel=0.01)
 
 
+def test_a_long_table_is_known_by_its_first_rows_and_its_length() -> None:
+    says = CONVENTIONS["tape"]
+    assert identify(says.table(4200, 8)).convention == says
+
+
+def test_rows_of_zeros_are_said_also_where_nothing_else_is_known() -> None:
+    noise = torch.randn(20, 8, generator=torch.Generator().manual_seed(0))
+    noise[0] = 0
+    for table in (noise, torch.cat((torch.zeros(1, 2), Convention().table(2, 2)))):
+        found = identify(table)
+        assert found.convention is None and found.why
+        assert (found.first_row, found.zero_rows) == (1, (0,))
+
+
 def test_few_rows_say_how_many_conventions_they_fit() -> None:
     for length, rows in ((1, "1 row"), (2, "2 rows")):
         found = identify(Convention().table(length, 2))
@@ -538,12 +553,16 @@ def test_too_few_rows_or_columns_list_the_candidates(table: Tensor) -> None:
 @pytest.mark.parametrize(
     ("table", "error", "words"),
     [
-        ([[0.0, 1.0]], TypeError, "table must be a tensor, got a list"),
+        ([[0.0, 1.0]], TypeError, "got a list: torch.as_tensor(table) makes one of an array."),
         (torch.zeros(4, 4, dtype=torch.int64), TypeError, "floating point, got torch.int64"),
         (torch.zeros(2, 3, 4), ValueError, "got (2, 3, 4)"),
         (torch.zeros(4), ValueError, "got (4,)"),
         (torch.tensor([[0.0, 1.0], [math.nan, 1.0]]), ValueError, "got nan in row 1, column 0"),
-        (torch.empty(4, 4, device="meta"), ValueError, "meta device"),
+        (
+            torch.empty(4, 4, device="meta"),
+            ValueError,
+            "table must hold numbers, got one on the meta device: load it first.",
+        ),
     ],
 )
 def test_what_is_no_table_is_refused(table: object, error: type[Exception], words: str) -> None:
@@ -553,4 +572,6 @@ def test_what_is_no_table_is_refused(table: object, error: type[Exception], word
 
 
 def test_zeros_alone_are_said_to_be_zeros() -> None:
-    assert identify(torch.zeros(5, 4)).why == "all its rows are zero"
+    found = identify(torch.zeros(3, 4))
+    assert found.why == "all its rows are zero"
+    assert (found.first_row, found.zero_rows) == (0, (0, 1, 2))
