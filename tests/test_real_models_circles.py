@@ -142,6 +142,8 @@ def test_waves_count_positions_from_the_first_row_they_are_given() -> None:
     assert fitted.at([500.5]).shape == (1, 40)
     assert torch.equal(fitted.at(torch.tensor([503])), fitted.at([503.0]))
     assert torch.equal(fitted.at(range(3)), fitted.at([0.0, 1.0, 2.0]))
+    far = [123_456.7]  # float32 has no such number
+    assert torch.equal(fitted.at(far), fitted.at(torch.tensor(far, dtype=torch.float64)))
     assert fit_waves(table[:6], 2, first=500).explained <= 1 + 1e-9  # as few as there may be
 
 
