@@ -401,7 +401,9 @@ def test_a_start_that_a_call_passes_on_and_the_module_ignores_is_a_fault() -> No
     assert heard.broken == ("chunks",)
     unsaid = bench(Deaf, call=lambda module, x, start: module(x))
     assert unsaid.broken == () and unsaid.not_judged == ("chunks",)
-    assert "makes no use of start" in unsaid.findings["chunks"].why
+    assert unsaid.findings["chunks"].why == (
+        "call= makes no use of start; if the module has one, pass it on"
+    )
     right = bench(Adds, call=lambda module, x, start: module(x, start))
     assert right.not_judged == right.broken == ()
 

@@ -1,5 +1,7 @@
 """The bench on what classes learn and how they behave: one fault is one finding."""
 
+import functools
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -67,6 +69,10 @@ def test_rows_that_are_learned_in_another_way_are_no_computed_rows_that_move(kin
     assert report.says == LayerConvention("learned", scale=False)
     assert report.broken == report.crashed == ()
     assert report.not_judged == (() if kind == "two rows more" else ("training",))
+    if report.not_judged:
+        assert report.findings["training"].why == (
+            "its rows share learned numbers and cannot move one by one"
+        )
 
 
 def test_one_number_that_bends_the_rows_is_none_that_stretches_them() -> None:
@@ -97,7 +103,7 @@ def test_a_learned_vector_for_all_positions_is_no_computed_row_that_moves() -> N
 
     report = bench(Biased)
     assert report.broken == () and "training" in report.not_judged
-    assert "learned vector" in report.findings["training"].why
+    assert report.findings["training"].why == "a learned vector is added to every row"
 
 
 def test_rows_behind_a_learned_zero_are_told_from_a_learned_table() -> None:
@@ -151,7 +157,10 @@ def test_a_module_that_adds_its_whole_table_is_told_what_to_change() -> None:
             return x + self.pe
 
     report = bench(Entire)
-    assert "the whole length, and no fewer: cut its table" in repr(report)
+    (said,) = report.notes
+    assert said.startswith("its forward raises RuntimeError: The size of tensor")
+    way_out = "; it takes 64 tokens, the whole length, and no fewer: cut its table to its input"
+    assert said.endswith(way_out)
     assert report.crashed == ("shapes",) and report.kept == report.broken == ()
 
 
@@ -162,6 +171,8 @@ def test_chance_in_evaluation_is_one_fault_and_not_five() -> None:
 
     report = bench(Noisy)
     assert report.broken == ("steady",)
+    assert report.notes == ("asked again, it answers otherwise",)
+    assert report.findings["checkpoint"].why == "asked again, it answers otherwise"
     assert {"own sentence", "checkpoint", "no sharing"} <= set(report.not_judged)
 
 
@@ -192,6 +203,72 @@ def test_an_answer_that_the_next_call_overwrites_is_not_steady() -> None:
             return self.out
 
     assert "steady" in bench(Reuses).broken
+
+
+@pytest.mark.parametrize("batch_first", [True, False])
+def test_an_axis_that_was_taken_for_the_other_is_said(batch_first: bool) -> None:
+    class Turned(Adds):
+        def forward(self, x: Tensor) -> Tensor:
+            rows = self.pe[: x.shape[0 if batch_first else 1]]
+            return x + (rows[:, None] if batch_first else rows)
+
+    axis = "first" if batch_first else "second"
+    said = f"it takes the {axis} axis for the positions: try batch_first={not batch_first}"
+    assert said in bench(Turned, batch_first=batch_first).notes
+    by_build = bench(Turned, batch_first=batch_first, build=lambda v, d, n, p: Turned(d, n))
+    by_call = bench(Turned, batch_first=batch_first, call=lambda module, x, start: module(x))
+    assert said in by_build.notes and said in by_call.notes
+    assert said not in bench(Turned, batch_first=not batch_first).notes
+
+
+def test_what_was_measured_of_a_promise_that_is_kept_is_kept_too() -> None:
+    findings = bench(Adds).findings
+    for name in bench(Adds).kept:
+        measured = findings[name].measured
+        assert measured is not None and findings[name].promise.kept(measured)
+
+
+def test_a_class_without_a_name_is_called_by_its_kind() -> None:
+    assert bench(functools.partial(Adds, max_len=700)).name == "partial"
+
+
+def test_a_deviation_without_a_size_is_said_without_one() -> None:
+    class Loses(Adds):
+        def forward(self, x: Tensor, start: int = 0) -> Tensor:
+            return super().forward(x, start).detach()
+
+    whys = {finding.why for finding in bench(Loses).findings.values()}
+    assert not any("inf" in why for why in whys)
+    assert bench(Loses).findings["gradient"].verdict == "broken"
+
+
+def test_a_table_rounded_up_is_no_fixed_length() -> None:
+    class Powers(Adds):
+        """As many rows as the next power of two, and at least 64."""
+
+        def __init__(self, d_model: int, max_len: int) -> None:
+            super().__init__(d_model, max(64, 2 ** (max_len - 1).bit_length()))
+
+    assert "after the last" not in bench(Powers).not_judged
+
+
+def test_a_fixed_length_is_said_unless_the_rows_go_on() -> None:
+    class Fixed(Adds):
+        def __init__(self, d_model: int, max_len: int) -> None:
+            super().__init__(d_model, 700)
+
+    class Computed(nn.Module):
+        def __init__(self, d_model: int, max_len: int) -> None:
+            super().__init__()
+            self.d_model = d_model
+
+        def forward(self, x: Tensor) -> Tensor:
+            return x + sinusoids(x.shape[1], self.d_model)
+
+    assert bench(Fixed).findings["after the last"].why == (
+        "the length asked for does not reach it; pass it on with build="
+    )
+    assert "after the last" in bench(Computed).kept
 
 
 # ---- what the first line says

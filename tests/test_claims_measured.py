@@ -14,9 +14,21 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from simplellm.claims import CLAIMS, Claim, Outcome, find, layer, scaling, trained
+from simplellm.claims import (
+    CLAIMS,
+    Above,
+    Below,
+    Claim,
+    Outcome,
+    find,
+    layer,
+    models,
+    scaling,
+    trained,
+)
 from simplellm.claims import claim as claim_module
 from simplellm.claims.table import MARKS, link
+from simplellm.real_models import read_record
 from tools.machine.common import ROOT
 
 BY_KEY = {claim.key: claim for claim in CLAIMS}
@@ -87,6 +99,27 @@ def test_measured_number_agrees_with_a_closed_form(key, condition: str, expected
     rough = {"special-zero": 0.2, "balance": 0.03, "column-alone": 2e-3}.get(key, 1e-7)
     found = BY_KEY[key].measure()[condition]
     assert found == pytest.approx(expected, rel=rough, abs=1e-9)
+
+
+def test_shares_are_asked_of_the_records_of_three_models() -> None:
+    tables = {
+        "MiniLM": read_record("minilm_sizes")["position_share"],
+        "e5-small": read_record("e5_tables")["positions"]["share"],
+        "Whisper's decoder": read_record("whisper_tables")["decoder_positions"]["share"],
+    }
+    for which in ("whole tables", "if tokens were times √d"):
+        said = models._shares(which, Above(0.5), "a share")
+        assert [one.model for one in said] == list(tables)
+        for one in said:
+            assert one.measure() == tables[one.model][which]
+            assert (one.number, one.rule) == ("a share", Above(0.5))
+            assert one.section == "Who drowns whom"
+
+
+def test_what_is_said_of_minilm_is_said_with_its_name_and_place() -> None:
+    said = models._minilm("a cosine", lambda: 0.5, Below(1.0), "Past the edge")
+    assert (said.model, said.number, said.section) == ("MiniLM", "a cosine", "Past the edge")
+    assert said.measure() == 0.5 and said.rule == Below(1.0)
 
 
 # ---- records that nobody measured

@@ -163,6 +163,36 @@ def test_text_wraps_into_lines_and_is_cut_where_there_are_too_many(text, most, l
     assert all(plots._text_width(line, 10) <= 60 for line in wrapped)
 
 
+def test_a_text_that_just_fits_is_left_whole() -> None:
+    width = plots._text_width("one two", 10)
+    assert plots._clipped("one two", width) == "one two"
+    assert plots._wrapped("one two three", width, 10, 2) == ["one two", "three"]
+    assert plots._clipped("one two three", plots._text_width("one two…", 10)) == "one two…"
+    assert plots._clipped("one two", 0) == "…"
+
+
+def test_names_with_exactly_their_room_have_room() -> None:
+    assert plots._have_room([0, 2], [10.0, 99.0, 14.0], 6.0)
+    assert not plots._have_room([0, 2], [10.0, 99.0, 14.0], 5.9)
+    assert plots._have_room([1], [10.0, 99.0], 1.0)
+
+
+def test_a_still_is_made_where_a_dollar_is_a_dollar() -> None:
+    with plots.still_style():
+        look = plots.matplotlib.rcParams
+        assert look["text.parse_math"] is False and look["axes.titlesize"] == 11
+        assert look["axes.titlelocation"] == "left"
+
+
+def test_small_whole_numbers_have_an_interval_too() -> None:
+    axes = Figure().subplots()
+    counts = np.array([1, 250], dtype=np.uint8), np.array([2, 10], dtype=np.uint8)
+    plots.curve(axes, [0, 1], *counts, "a name of no scheme")
+    edges = axes.collections[0].get_paths()[0].vertices[:, 1]
+    assert (edges.min(), edges.max()) == (-1, 260)
+    assert (axes.lines[0].get_linewidth(), axes.lines[0].get_markersize()) == (1.4, 4.5)
+
+
 def test_width_of_a_text_grows_with_its_size_and_a_dollar_is_a_letter() -> None:
     (line,) = plots._wrapped("one two three", 60, 20, 1)
     assert plots._text_width(line, 10) < 60 / 1.5 < plots._text_width(line, 20) <= 60

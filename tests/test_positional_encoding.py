@@ -344,11 +344,11 @@ def test_a_table_that_was_rounded_once_and_cast_back_is_accepted(
     assert torch.equal(module.pe, before)  # its own, not the rounded one
 
 
-def float32_recipe(base: float) -> Tensor:
+def float32_recipe(base: float, d_model: int = 512) -> Tensor:
     """As many print it: frequencies and angles in float32, off by more the further on."""
-    rates = torch.exp(torch.arange(0, 512, 2) * (-math.log(base) / 512))
+    rates = torch.exp(torch.arange(0, d_model, 2) * (-math.log(base) / d_model))
     angles = torch.arange(5000)[:, None] * rates
-    return torch.stack((angles.sin(), angles.cos()), dim=-1).reshape(1, 5000, 512)
+    return torch.stack((angles.sin(), angles.cos()), dim=-1).reshape(1, 5000, d_model)
 
 
 @pytest.mark.parametrize("amplitude", [1.0, 100.0])
@@ -365,8 +365,8 @@ def test_a_table_by_the_usual_float32_recipe_is_accepted(amplitude: float) -> No
 def test_a_table_by_the_usual_float32_recipe_with_another_base_is_understood(
     amplitude: float, words: str
 ) -> None:
-    saved = amplitude * float32_recipe(500.0)
-    assert f"has base = 500{words}" in refusal(PositionalEncoding(512, 5000), {"pe": saved})
+    saved = amplitude * float32_recipe(500.0, 64)
+    assert f"has base = 500{words}" in refusal(PositionalEncoding(64, 5000), {"pe": saved})
 
 
 def test_a_checkpoints_tensor_is_not_taken_over() -> None:

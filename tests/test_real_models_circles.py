@@ -82,6 +82,13 @@ def test_a_hand_stands_where_its_period_says() -> None:
             assert off.abs().max() < 1e-6
 
 
+@pytest.mark.parametrize("radius", [1.0, 0.03, 50.0])
+def test_a_hand_has_the_radius_by_root_two(radius: float) -> None:
+    for circle in turning_circles(radius * made_of_circles([7.5, 31, 200])):
+        assert circle.hand.abs().mean() == pytest.approx(radius / math.sqrt(2), rel=1e-6)
+        assert circle.axis.norm() == pytest.approx(1)
+
+
 def test_turns_are_counted_from_the_first_row() -> None:
     (circle,) = turning_circles(made_of_circles([8], rows=401))
     assert circle.turns[0] == 0
@@ -133,6 +140,19 @@ def test_waves_count_positions_from_the_first_row_they_are_given() -> None:
     fitted = fit_waves(table[:100], 2, first=500)
     assert torch.allclose(fitted.at([500, 503, 650]), table[[0, 3, 150]], atol=1e-2)
     assert fitted.at([500.5]).shape == (1, 40)
+    assert torch.equal(fitted.at(torch.tensor([503])), fitted.at([503.0]))
+    assert torch.equal(fitted.at(range(3)), fitted.at([0.0, 1.0, 2.0]))
+    far = [123_456.7]  # float32 has no such number
+    assert torch.equal(fitted.at(far), fitted.at(torch.tensor(far, dtype=torch.float64)))
+    assert fit_waves(table[:6], 2, first=500).explained <= 1 + 1e-9  # as few as there may be
+
+
+def test_a_single_direction_of_any_size_has_waves() -> None:
+    wave = 1e-3 * (torch.arange(60).double() * math.tau / 12).sin()[:, None]
+    for table in (wave, torch.cat((wave, wave), 1)):
+        fitted = fit_waves(table, 1)
+        assert fitted.periods.item() == pytest.approx(12, rel=1e-3)
+        assert fitted.explained == pytest.approx(1, abs=1e-5)
 
 
 def test_each_further_wave_explains_more() -> None:
@@ -184,6 +204,53 @@ def test_neither_scale_nor_centre_of_a_table_matters(scale: float, shift: float)
     assert effective_rank(moved) == pytest.approx(effective_rank(table), rel=1e-6)
     for one, other in zip(turning_circles(table), turning_circles(moved), strict=True):
         assert one.period == pytest.approx(other.period, rel=1e-6)
+
+
+def test_no_more_directions_are_taken_than_asked_for() -> None:
+    table = made_of_circles([7.5, 31, 200])
+    assert len(turning_circles(table)) == 3 > len(turning_circles(table, directions=2))
+
+
+def test_few_rows_are_enough_and_fewer_are_refused() -> None:
+    two = torch.tensor([[0.0, 1.0], [1.0, 0.0]])
+    assert pair_energies(two).tolist() == pytest.approx([1])
+    assert similarity_by_offset(two, [1]).tolist() == pytest.approx([0])
+    with pytest.raises(ValueError, match="table"):
+        pair_energies(two[:1])
+    assert isinstance(turning_circles(strangers(4, 2)), list)
+    with pytest.raises(ValueError, match="table"):
+        turning_circles(strangers(3, 2))
+
+
+@pytest.mark.parametrize(
+    ("call", "says"),
+    [
+        (lambda table: similarity_by_offset(table, [1.0]), "offset must be an int"),
+        (lambda table: turning_circles(table, first=0.5), "first must be an int"),
+        (lambda table: turning_circles(table, energy="all"), "energy must be"),
+        (lambda table: turning_circles(table, least_size="none"), "least_size must be"),
+        (lambda table: turning_circles(table, directions=1.5), "directions must be an int"),
+        (lambda table: fit_waves(table, 1.5), "waves must be an int"),
+        (lambda table: fit_waves(table, 1, first="0"), "first must be an int"),
+    ],
+)
+def test_what_is_no_number_is_refused_by_name(call: Callable[[Tensor], object], says: str) -> None:
+    with pytest.raises(TypeError, match=says):
+        call(strangers())
+
+
+def test_a_table_that_cannot_be_looked_at_is_refused_in_a_sentence() -> None:
+    for analyse in (effective_rank, roughness, turning_circles):
+        with pytest.raises(ValueError, match=r"^table has equal rows: nothing in it tells two pos"):
+            analyse(torch.ones(9, 4))
+    with pytest.raises(ValueError, match=r"^table must be finite; it holds an infinity or a nan"):
+        effective_rank(torch.full((9, 4), math.inf))
+    with pytest.raises(ValueError, match=r"^table has equal rows: nothing in it tells two pos"):
+        fit_waves(torch.ones(9, 4), 1)
+    with pytest.raises(ValueError, match=r"9 rows, and 4 waves .* fit fewer waves or more rows\."):
+        fit_waves(strangers(9), 4)
+    with pytest.raises(ValueError, match="least_size must be at least 0 and finite, got inf"):
+        turning_circles(strangers(), least_size=math.inf)
 
 
 # ---- bad input -----------------------------------------------------------------------------------

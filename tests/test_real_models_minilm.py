@@ -4,17 +4,28 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from simplellm.real_models import MiniLM, MiniLMConfig, load_minilm, normed_parts, score_terms
+from simplellm.real_models import (
+    MiniLM,
+    MiniLMConfig,
+    Waves,
+    load_minilm,
+    normed_parts,
+    read_record,
+    score_terms,
+)
+from simplellm.real_models import arms as arms_module
 from simplellm.real_models.arms import position_arms
 from simplellm.real_models.measure import neighbours, order, without_place
 from simplellm.real_models.minilm import TERMS
 from simplellm.real_models.wheels import WheelError
+from simplellm.sinusoids import sinusoidal_encoding
 
 SMALL = MiniLMConfig(
     vocab_size=30,
@@ -94,6 +105,14 @@ def test_what_enters_is_the_normed_sum_of_token_position_and_type(model: MiniLM)
     assert torch.allclose(model(IDS).hidden[0], whitened * gain + bias, atol=1e-5)
 
 
+def test_every_layernorm_has_the_epsilon_of_the_sizes() -> None:
+    coarse = MiniLM(replace(SMALL, layer_norm_eps=0.1))
+    norms = [part for part in coarse.modules() if isinstance(part, nn.LayerNorm)]
+    assert len(norms) == 5 and {norm.eps for norm in norms} == {0.1}
+    whole = sum(normed_parts(coarse, IDS).values())
+    assert torch.allclose(whole, coarse(IDS).hidden[0], atol=1e-5)
+
+
 def test_padding_changes_no_embedding(model: MiniLM) -> None:
     padded = torch.cat((IDS, torch.zeros_like(IDS)), 1)
     mask = torch.arange(10).expand(2, 10) < 5
@@ -116,6 +135,8 @@ def test_rows_take_the_place_of_the_tables(model: MiniLM) -> None:
     assert torch.allclose(model(IDS, rows=table[5:10]).hidden[0], late)
     beyond = model(torch.ones(1, 20, dtype=torch.long), rows=torch.zeros(20, 24))
     assert beyond.hidden[0].shape == (1, 20, 24)
+    full = torch.ones(1, 12, dtype=torch.long)  # as many as there are rows
+    assert torch.equal(model(full, rows=table.double()).embedding, model(full).embedding)
 
 
 def test_without_positions_the_order_of_tokens_does_not_matter(model: MiniLM) -> None:
@@ -137,6 +158,17 @@ def test_terms_sum_to_the_scores_that_the_head_uses(model: MiniLM, head: int) ->
     assert torch.allclose(cut.scores.softmax(-1), whole, atol=1e-6)
     assert torch.allclose(cut.attention(), whole, atol=1e-6)
     assert sum(cut.shares().values()) == pytest.approx(1)
+
+
+def test_energies_are_variances_over_the_keys(model: MiniLM) -> None:
+    cut = score_terms(model, IDS, 1)
+    energies = cut.energies()
+    assert set(energies) == {*TERMS, "rest"}
+    for name, term in {**cut.terms, "rest": cut.rest}.items():
+        assert energies[name] == pytest.approx(float(term.var(-1, correction=0).mean()), rel=1e-4)
+    assert cut.shares() == pytest.approx(
+        {name: energy / sum(energies.values()) for name, energy in energies.items()}
+    )
 
 
 def test_parts_sum_to_what_enters_the_first_layer(model: MiniLM) -> None:
@@ -185,17 +217,31 @@ def test_the_order_of_the_same_tokens_shows_with_positions_alone(model: MiniLM) 
 # ---- arms ----------------------------------------------------------------------------------------
 
 
+RATES = [1.0, 0.4, 0.12, 0.05, 0.02, 0.011]
+
+
 @pytest.fixture(scope="module")
 def table() -> Tensor:
     chance = torch.Generator().manual_seed(3)
-    angles = torch.arange(512.0)[:, None] * torch.tensor([1.0, 0.4, 0.12, 0.05, 0.02, 0.011])
+    angles = torch.arange(512.0)[:, None] * torch.tensor(RATES)
     waves = torch.cat((angles.sin(), angles.cos()), 1)
     return waves + 0.01 * torch.randn(512, 12, generator=chance)
 
 
+def quick_fit(table: Tensor, waves: int, *, first: int = 0) -> Waves:
+    """The nearest waves of known frequencies: to look for these takes seconds."""
+    rates = torch.tensor(RATES[:waves]).double()
+    angles = torch.arange(first, first + len(table)).double()[:, None] * rates
+    pairs = torch.stack((angles.cos(), angles.sin()), -1).flatten(1)
+    columns = torch.cat((torch.ones(len(table), 1).double(), pairs), 1)
+    return Waves(rates, torch.linalg.lstsq(columns, table.double()).solution, 1.0)
+
+
 @pytest.fixture(scope="module")
 def arms(table: Tensor) -> dict[str, Tensor]:
-    return position_arms(table, 48)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(arms_module, "fit_waves", quick_fit)
+        return position_arms(table, 48)
 
 
 def test_every_arm_has_a_row_for_each_position(arms: dict[str, Tensor], table: Tensor) -> None:
@@ -219,6 +265,98 @@ def test_arms_are_what_their_names_say(arms: dict[str, Tensor], table: Tensor) -
     assert rms["sinusoids of the table's RMS"] == pytest.approx(own, rel=1e-5)
 
 
+def test_an_arm_moves_rows_by_the_number_in_its_name(
+    arms: dict[str, Tensor], table: Tensor
+) -> None:
+    for name, rows in arms.items():
+        last = name.split()[-1]
+        by = int(last) if last.isdigit() else None
+        if name.startswith("shift"):
+            assert torch.equal(rows, table[by : by + 48])
+        elif name.startswith("row 0 kept, rest shift") and by is not None:
+            assert torch.equal(rows[1:], table[1 + by : 48 + by])
+    assert torch.equal(arms["all row 5"], table[[5] * 48])
+    assert torch.equal(arms["reversed"], table[torch.arange(47, -1, -1)])
+    mean = arms["row 0 kept, rest the mean row"][1:]
+    assert torch.allclose(mean, (table.sum(0) - table[0]) / 511, atol=1e-6)
+    moved = arms["row 0 kept, rest shift 400, their mean as in place"][1:]
+    assert torch.allclose(moved.mean(0), table[1:48].mean(0), atol=1e-5)
+    steps = (moved - table[401:448]).diff(dim=0)
+    assert steps.abs().max() < 1e-6  # all rows by one vector
+
+
+def test_chance_in_an_arm_is_that_of_its_seed(arms: dict[str, Tensor], table: Tensor) -> None:
+    torch.rand(1)  # another state of the global generator
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(arms_module, "fit_waves", quick_fit)
+        again = position_arms(table, 48)
+    assert list(again) == list(read_record("minilm_arms")["arms"])[: len(again)]
+    drawn = set()
+    for name, rows in arms.items():
+        assert torch.equal(again[name], rows), name
+        place = (rows[1:, None] == table[None]).all(2).nonzero()[:, 1].tolist()
+        if "any rows" in name:
+            assert len(set(place)) == 47 and min(place) > 0 and max(place) > 100
+            drawn.add(tuple(place))
+        if "noise" in name:
+            size = float(table[1:48].square().mean().sqrt())
+            assert rows[1:].std() == pytest.approx(size, rel=0.1) and not place
+    assert len(drawn) == 4
+
+
+def test_sinusoids_in_an_arm_are_the_formula_in_place(
+    arms: dict[str, Tensor], table: Tensor
+) -> None:
+    formula = sinusoidal_encoding(range(48), 12).float()
+    assert torch.equal(arms["sinusoids"], formula)
+    whole = float(table.square().mean().sqrt()) / math.sqrt(0.5)
+    assert torch.allclose(arms["sinusoids of the table's RMS"], formula * whole, rtol=1e-4)
+    rest = float(table[1:48].square().mean().sqrt()) / math.sqrt(0.5)
+    kept = arms["row 0 kept, rest sinusoids of its RMS"]
+    assert torch.allclose(kept[1:], formula[1:] * rest, rtol=1e-4)
+
+
+def test_directions_are_those_in_which_the_inner_rows_vary_most(
+    arms: dict[str, Tensor], table: Tensor
+) -> None:
+    inner = table[4:-4].double()
+    _, _, basis = torch.linalg.svd(inner - inner.mean(0))
+    for count in (2, 4, 6, 8, 10, 12):
+        off = arms[f"row 0 kept, rest in {count} directions"][1:].double() - inner.mean(0)
+        meant = (table[1:48].double() - inner.mean(0)) @ basis[:count].T
+        assert torch.allclose(off @ basis.T[:, :count], meant, atol=1e-5)
+        assert (off @ basis.T[:, count:]).abs().sum() < 1e-4
+
+
+def test_waves_in_an_arm_are_fitted_to_inner_rows_and_go_on_from_their_start(
+    arms: dict[str, Tensor], table: Tensor
+) -> None:
+    for count in (1, 2, 3, 4, 5, 6):
+        fitted = quick_fit(table[4:126], count, first=4)
+        name = f"row 0 kept, rest {count} wave{'s' if count > 1 else ''}"
+        assert torch.allclose(arms[name][1:], fitted.at(range(1, 48)).float(), atol=1e-5)
+        starts = [n for n in arms if n.startswith(f"{name} from ")]
+        assert len(starts) == (5 if count == 5 else 0)
+        for start in starts:
+            first = int(start.rsplit(" ", 1)[1])
+            later = fitted.at(range(first, first + 47)).float()
+            assert torch.allclose(arms[start][1:], later, atol=1e-5)
+    whole = quick_fit(table[4:506], 5, first=4)
+    assert torch.allclose(
+        arms["row 0 kept, rest 5 waves of the whole table"][1:],
+        whole.at(range(1, 48)).float(),
+        atol=1e-5,
+    )
+
+
+def test_a_short_table_and_the_longest_text_have_all_arms(
+    table: Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(arms_module, "fit_waves", quick_fit)
+    arms = position_arms(table[:506].double(), 106)
+    assert {(rows.shape, rows.dtype) for rows in arms.values()} == {((106, 12), torch.float32)}
+
+
 def test_a_shuffled_arm_has_the_same_rows_in_another_order(
     arms: dict[str, Tensor], table: Tensor
 ) -> None:
@@ -229,7 +367,7 @@ def test_a_shuffled_arm_has_the_same_rows_in_another_order(
 
 
 def test_more_directions_and_more_waves_come_nearer(arms: dict[str, Tensor], table: Tensor) -> None:
-    for kind, counts in (("in {} directions", (2, 4, 6, 8, 10)), ("{} waves", (2, 3, 4, 5, 6))):
+    for kind, counts in (("in {} directions", (2, 4, 6, 8, 10)), ("{} waves", (2, 3, 4))):
         left = [
             float((arms["row 0 kept, rest " + kind.format(c)] - table[:48]).square().mean())
             for c in counts
@@ -258,8 +396,9 @@ def test_waves_go_on_past_the_end_where_the_table_has_no_rows(table: Tensor) -> 
         (
             lambda m: m(torch.ones(1, 13, dtype=torch.long)),
             ValueError,
-            "ids have 13 positions, and the table has 12 rows",
+            r"ids have 13 positions, and the table has 12 rows\. Cut the text, or give rows",
         ),
+        (lambda m: score_terms(m, IDS, 0.0), TypeError, "head must be an int"),
         (lambda m: m(IDS, rows=3), TypeError, "rows must be a tensor, got int"),
         (
             lambda m: m(IDS, rows=torch.zeros(6, 24)),

@@ -214,6 +214,7 @@ def test_a_record_is_json_with_flat_lists_on_one_line() -> None:
     text = making.as_json(value).decode()
     assert json.loads(text) == value
     assert "  [1, 2],\n" in text and '"√": {"x": 1.0, "y": []}' not in text
+    assert '"√": {\n' in text and making.as_json(["√d"]) == '["√d"]\n'.encode()
     assert making.as_json({"x": 1}) == b'{"x": 1}\n'
 
 
@@ -230,7 +231,9 @@ def test_four_digits_are_kept_of_floats_and_all_of_integers() -> None:
         ({"a": 1.0}, {"a": 1.0005}, []),
         ({"a": 100.0}, {"a": 100.1}, []),
         ({"a": 100.0}, {"a": 101.0}, ["/a: 100.0, not 101.0"]),
+        ({"a": 0.0}, {"a": 0.0009}, []),
         ({"a": 0.0}, {"a": 0.0011}, ["/a: 0.0, not 0.0011"]),
+        ({"a": 1}, {"a": 1.0005}, ["/a: 1, not 1.0005"]),  # a count is a count
         ({"a": math.nan}, {"a": 1.0}, ["/a: nan, not 1.0"]),
         ({"right": 33}, {"right": 34}, []),
         ({"right": 33}, {"right": 35}, ["/right: 33, not 35"]),

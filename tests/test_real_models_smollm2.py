@@ -77,6 +77,8 @@ def test_logits_are_those_of_loops_and_complex_numbers(model: SmolLM2) -> None:
 
 def test_positions_count_from_0_by_default(model: SmolLM2) -> None:
     assert torch.equal(model(IDS), model(IDS, positions=torch.arange(6), theta=50.0))
+    assert torch.equal(model.losses(IDS), model.losses(IDS, positions=torch.arange(6)))
+    assert not torch.allclose(model.losses(IDS), model.losses(IDS, theta=2.0), atol=1e-3)
 
 
 @pytest.mark.parametrize("start", [1, 1000, 1_000_000])
@@ -119,7 +121,10 @@ def test_losses_are_the_logits_cross_entropy(
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        ({"ids": IDS + 20}, "ids must be from 0 to 39, got 20 to 50"),
+        (
+            {"ids": IDS + 20},
+            r"from 0 to 39, got 20 to 50\. They must come from the model's own tokenizer\.",
+        ),
         ({"positions": torch.arange(5)}, r"shape \(6,\), or .* too, \(6, 2\), got \(5,\)"),
         ({"without": [2, 3]}, r"layers from 0 to 2, got \[3\]"),
     ],
@@ -127,6 +132,12 @@ def test_losses_are_the_logits_cross_entropy(
 def test_what_does_not_fit_is_refused(model: SmolLM2, options: dict[str, Any], says: str) -> None:
     with pytest.raises(ValueError, match=says):
         model(**{"ids": IDS} | options)
+
+
+@pytest.mark.parametrize("token", [0, 39])
+def test_a_text_of_one_token_is_accepted(model: SmolLM2, token: int) -> None:
+    logits = model(torch.full((1, 3), token))
+    assert torch.allclose(logits, logits[:, :1].expand_as(logits))
 
 
 def test_without_the_wheel_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -146,7 +157,7 @@ def test_without_a_gap_the_loss_is_that_of_the_second_half(
     model: SmolLM2, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(runs, "GAP_BINS", (1, 2, 3))
-    found = runs.loss_by_gap(model, IDS, (0, 40), (0,))
+    found = runs.loss_by_gap(model, IDS, (0, 40), (0, 40))
     whole = model.losses(IDS)[:, 3:]
     assert found["windows"][0] == pytest.approx(whole.mean(1).tolist())
     assert found["loss"][0] == pytest.approx(float(whole.mean()))
@@ -156,12 +167,18 @@ def test_without_a_gap_the_loss_is_that_of_the_second_half(
     alone = model.losses(IDS[:, 3:])
     assert found["alone"]["windows"] == pytest.approx(alone.mean(1).tolist())
     marked = model.losses(IDS[:, [0, 3, 4, 5]], positions=torch.tensor([0, 3, 4, 5]))[:, 1:]
-    assert found["first_token"] == {"0": pytest.approx(float(marked.mean()))}
+    late = model.losses(IDS[:, [0, 3, 4, 5]], positions=torch.tensor([0, 43, 44, 45]))[:, 1:]
+    assert found["first_token"] == {
+        "0": pytest.approx(float(marked.mean())),
+        "40": pytest.approx(float(late.mean())),
+    }
 
 
 def test_a_gap_may_be_seen_by_some_pairs_alone(
     model: SmolLM2, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(runs, "CONTEXT", 5)
+    assert runs.loss_by_gap_of_some_pairs(model, IDS, ())["slow_pairs"] == 2
     monkeypatch.setattr(runs, "CONTEXT", 20)  # the pairs go round in 6.3 and 44 steps
     monkeypatch.setattr(runs, "NEAR_GAP", 5)
     found = runs.loss_by_gap_of_some_pairs(model, IDS, (40, 5))
@@ -177,7 +194,11 @@ def test_arms_are_as_they_are_called() -> None:
     arms = runs.position_options(8)
     assert arms["halved"]["positions"].tolist() == [0, 0.5, 1, 1.5, 2, 2.5, 3, 3.5]
     assert arms["doubled"]["positions"].tolist() == [0, 2, 4, 6, 8, 10, 12, 14]
-    assert sorted(arms["shuffled, seed 0"]["positions"].tolist()) == list(range(8))
+    shuffled = arms["shuffled, seed 0"]["positions"]
+    assert sorted(shuffled.tolist()) == list(range(8)) != shuffled.tolist()
+    torch.rand(1)  # another state of the global generator
+    assert torch.equal(runs.position_options(8)["shuffled, seed 0"]["positions"], shuffled)
+    assert (arms["theta 10000"], arms["theta 1000000"]) == ({"theta": 1e4}, {"theta": 1e6})
     assert arms["all 0"]["positions"].tolist() == [0] * 8 and not arms["as trained"]
 
 

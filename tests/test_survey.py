@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 import torch
 
+import simplellm.survey as module
 from simplellm import Convention, identify
 from simplellm.survey import RECORDS, Surveyed, followers, relative, size_of, survey
+from tools.survey import probe
 from tools.survey.__main__ import classes
 from tools.survey.probe import Probe, record
 from tools.survey.taking import Taker
@@ -55,6 +57,27 @@ def test_identify_names_the_classes_that_follow_what_it_found() -> None:
     assert followers(Convention(base=37.0)) == ()
 
 
+def test_a_follower_is_said_with_its_package_version_and_name(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    lines = [
+        {"convention": {"first": 2}, "package": "a", "version": "1", "name": "Two"},
+        {"convention": {"columns": "halves"}, "package": "b", "version": "2", "name": "Halves"},
+        {"convention": None, "package": "c", "version": "3", "name": "Other", "why": "learned"},
+        {"convention": {}, "package": "d", "version": "4", "name": "Paper"},
+    ]
+    known = tuple(module._read({"measured": {"rows": 1}, **line}) for line in lines)
+    monkeypatch.setattr(module, "survey", lambda: known)
+    assert known[0].convention == Convention(first=2) and known[0].measured == {"rows": 1}
+    assert known[2].convention is None and known[2].why == "learned"
+    assert followers(Convention(first=2)) == ("a 1: Two",)
+    assert followers(Convention()) == ("d 4: Paper",)
+    # Rows that begin elsewhere go by the rest of what they say.
+    assert followers(Convention(first=77)) == ("a 1: Two", "d 4: Paper")
+    assert followers(Convention("halves", first=5)) == ("b 2: Halves",)
+    assert followers(Convention("halves", base=9.0)) == ()
+
+
 # ---- taking a class out of its file
 
 
@@ -90,7 +113,8 @@ class Adds(torch.nn.Module):
         return self.d**0.5 * x + self.pe[: x.shape[1]]
 
 
-def test_a_probe_measures_what_a_layer_does() -> None:
+def test_a_probe_measures_what_a_layer_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(probe, "WIDTH", 128)  # a quarter of the width takes a tenth of the time
     found = record(Probe(Adds, "C(d, n)", "m(x)"))
     assert found["convention"] == {"columns": "halves", "exponents": "i/(d/2-1)", "first": 2}
     measured = found["measured"]

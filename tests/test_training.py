@@ -454,6 +454,41 @@ def test_recipes_are_read_in_place_of_the_first_rows_and_put_back() -> None:
         MEASURES["recipes"](learned, offset=1)
 
 
+def test_rows_without_training_are_measured_as_their_numbers_say() -> None:
+    described = run(
+        task="text",
+        task_options={"bytes": True},
+        seq_len=32,
+        steps=3,
+        model={"tie_weights": False},
+        measures={"unused": {}},
+    )
+    trained = fit(described)
+    found = MEASURES["unused"](trained)
+    data, model, start = trained.data, trained.model, build_model(described, trained.data)
+    never = [i for i in range(data.vocab_size) if not (data.train_blocks == i).any()]
+    assert found["unused_count"] == len(never) > 1
+    for name, table in {
+        "output": lambda of: of.output_weight,
+        "table": lambda of: of.input_embedding.token_embedding.embedding.weight,
+    }.items():
+        rows, before = (table(of).detach()[never].double() for of in (model, start))
+        ways = [float((a - b).norm() / b.norm()) for a, b in zip(rows, before, strict=True)]
+        assert found[f"{name}_moved"] == pytest.approx(sum(ways) / len(ways), rel=1e-4, abs=1e-7)
+        for when, some in {"": rows, "_at_start": before}.items():
+            lengths = [float(row.norm()) for row in some]
+            assert found[f"{name}_norm{when}"] == pytest.approx(sum(lengths) / len(lengths))
+            spread = math.sqrt(float(some.var(0, correction=0).mean()))
+            assert found[f"{name}_spread{when}"] == pytest.approx(spread, rel=1e-4)
+    way = (model.output_weight - start.output_weight).detach()[never].mean(0)
+    seen: list[Tensor] = []
+    model.norm.register_forward_hook(lambda _, __, out: seen.append(out.detach()))
+    model(data.test_batch(sequences=64)[0])
+    (projected,) = seen
+    against = torch.cosine_similarity(way, projected.mean((0, 1)), dim=0)
+    assert found["against_hidden"] == pytest.approx(float(against), abs=1e-5)
+
+
 def unused_rows(**changes: Any) -> dict[str, Any]:
     described = run(
         **{"task": "text", "task_options": {"bytes": True}, "seq_len": 32, "lr": 1e-2, "warmup": 1}

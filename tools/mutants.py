@@ -53,7 +53,7 @@ TOPICS: dict[str, tuple[list[str], list[str]]] = {
     "layer": (
         "checks conventions identify row_lookup *_embedding positional_encoding".split()
         + "saved_sinusoids sinusoids survey".split(),
-        "checks contracts conventions survey every_layer".split()
+        "checks contracts conventions identify survey every_layer".split()
         + "input_* learned_* positional_* sinusoids token_*".split(),
     ),
     "decoder": (
@@ -286,7 +286,7 @@ def main() -> int:
                 print(f"\n{name}:\n- {change['was']}\n+ {change['becomes']}")
         noticed = counts["killed"] + counts["types"]
         survived = counts["survived"] - equivalent
-        share = noticed / max(1, noticed + survived)
+        share = noticed / (noticed + survived) if noticed + survived else 1.0
         rows.append((name, counts["killed"], counts["types"], survived, equivalent, share))
         if share < 0.9:
             low.append(name)

@@ -174,8 +174,8 @@ class Circle:
         size: By how much one step stretches the hand, as a factor: 1 for a circle, below 1 for a
             spiral inwards.
         hand: Where each row stands in the plane, ``(positions,)``, complex128. Its angle is counted
-            so that it is nearest to ``position * 2π / period``, and its absolute value is the
-            distance from the centre, in the table's units.
+            so that it is nearest to ``position * 2π / period``. On a true circle its absolute value
+            is the radius by √2, in the table's units, because the axis has length 1.
         axis: What makes a hand of a row, ``(d_model,)``, complex128: ``row @ axis - centre``.
         centre: What the plane turns about, as the axis sees it.
     """
