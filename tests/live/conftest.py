@@ -97,6 +97,7 @@ class Notebook:
 
     def __init__(self, page: Page, host: str, url: str, chapter: Path) -> None:
         self.page, self.url = page, url
+        self.has_exercises = chapter.stem[:2].isdigit()  # a reference page has none
         self.requests: list[str] = []
         page.context.on("request", lambda request: self.requests.append(request.url))
         page.on("websocket", lambda socket: self.requests.append(socket.url))

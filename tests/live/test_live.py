@@ -47,7 +47,8 @@ def test_boxes_and_exercises_are_set_as_on_the_site(notebook):
     markdown = [c for c in notebook.committed if c["cell_type"] == "markdown"]
     said = "\n".join("".join(cell["source"]) for cell in markdown)
     dropdowns = len(re.findall(r"(?m)^:class:.*\bdropdown\b", said))
-    assert sum(folded or 0 for _, folded in shown) == dropdowns > 0
+    assert sum(folded or 0 for _, folded in shown) == dropdowns
+    assert dropdowns > 0 or not notebook.has_exercises
 
 
 def test_exercises_have_the_numbers_that_they_have_on_the_site(notebook):
@@ -55,10 +56,13 @@ def test_exercises_have_the_numbers_that_they_have_on_the_site(notebook):
     said = "\n".join("".join(cell["source"]) for cell in notebook.committed)
     numbers = re.findall(r"(?m)^:enumerator: (\S+)$", said)
     titles = [re.match(r"Exercise (\d+\.\d+) ?\([A-Z]", text) for text in shown]
-    assert [title[1] for title in titles if title] == numbers and len(numbers) >= 4
+    assert [title[1] for title in titles if title] == numbers
+    assert len(numbers) >= 4 or not notebook.has_exercises
 
 
 def test_solutions_are_closed_before_and_after_all_is_run_and_open_with_a_click(notebook):
+    if not notebook.has_exercises:
+        pytest.skip("a reference page has no exercises")
     cells = nbformat.from_dict({"cells": notebook.committed, "metadata": {}})
     belongs = solutions.in_solution(cells)
     # Of a solution only the cell in which it begins stays, and nothing stands in that.
