@@ -86,8 +86,8 @@ def test_rows_that_no_text_reached_end_up_alike_where_the_table_is_tied() -> Non
 def test_rows_that_are_off_together_are_read_and_rows_that_are_not_are_lost() -> None:
     scores = records("recipes")
 
-    def of(name: str, arm: str = "symbol 3 back") -> NDArray[np.float64]:
-        return final_scores(scores, name)[arm]
+    def of(name: str) -> NDArray[np.float64]:
+        return final_scores(scores, name)["sinusoidal"]
 
     for recipe in ("float16_rates", "bfloat16_rates", "bfloat16_angles"):
         assert (of(f"{recipe}_error") > 1.9).all()  # all as wrong as rows can be
