@@ -75,15 +75,7 @@ class SurveyTable:
             ),
             noun="classes",
         )
-        # Whoever has no mouse scrolls with the arrows.
-        scroll = '<div class="scroll" tabindex="0" role="region" aria-label="Table of classes">'
-        return card(
-            "table",
-            "survey",
-            f"{scroll}{inside}</div>",
-            classes="simplellm-wild",
-            code_of=("wild", "table"),
-        )
+        return _card("survey", "Table of classes", inside)
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
         return {"text/html": self.html(), "text/plain": repr(self)}
@@ -146,13 +138,7 @@ class RelativeTable:
             (Filter("kind", "Kind", "both", ("rotation", "bias")),),
             noun="classes",
         )
-        return card(
-            "table",
-            "relative",
-            inside,
-            classes="simplellm-wild",
-            code_of=("wild", "table"),
-        )
+        return _card("relative", "Table of rotations and biases", inside)
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
         return {"text/html": self.html(), "text/plain": repr(self)}
@@ -178,6 +164,18 @@ def _relative_row(one: Relative) -> Row:
         Cell(html.escape(one.export)),
     )
     return Row(_id("relative", one.package, one.version, one.name), cells, {"kind": one.kind})
+
+
+def _card(name: str, label: str, inside: str) -> str:
+    """The card of a wide table; whoever has no mouse scrolls it with the arrows."""
+    scroll = f'<div class="scroll" tabindex="0" role="region" aria-label="{label}">'
+    return card(
+        "table",
+        name,
+        f"{scroll}{inside}</div>",
+        classes="simplellm-wild",
+        code_of=("wild", "table"),
+    )
 
 
 def _head(table: str, package: str, version: str, name: str, file: str = "") -> Cell:
