@@ -185,7 +185,10 @@
     }
   }
 
-  document
-    .querySelectorAll('.simplellm-card[data-kind="table"]:not([data-live])')
-    .forEach((root) => new Table(root));
+  const mountAll = () =>
+    document
+      .querySelectorAll('.simplellm-card[data-kind="table"]:not([data-live])')
+      .forEach((root) => new Table(root));
+  mountAll();
+  document.addEventListener("DOMContentLoaded", mountAll); // a page keeps one script, before its later cards
 })();

@@ -69,7 +69,10 @@
     }
   }
 
-  document
-    .querySelectorAll('.simplellm-card[data-kind="strip"]:not([data-live])')
-    .forEach((root) => new Strip(root));
+  const mountAll = () =>
+    document
+      .querySelectorAll('.simplellm-card[data-kind="strip"]:not([data-live])')
+      .forEach((root) => new Strip(root));
+  mountAll();
+  document.addEventListener("DOMContentLoaded", mountAll); // a page keeps one script, before its later cards
 })();

@@ -126,7 +126,10 @@
     }
   }
 
-  document
-    .querySelectorAll('.simplellm-card[data-kind="finder"]:not([data-live])')
-    .forEach((root) => (root.finder = new Finder(root)));
+  const mountAll = () =>
+    document
+      .querySelectorAll('.simplellm-card[data-kind="finder"]:not([data-live])')
+      .forEach((root) => (root.finder = new Finder(root)));
+  mountAll();
+  document.addEventListener("DOMContentLoaded", mountAll); // a page keeps one script, before its later cards
 })();

@@ -283,6 +283,21 @@ def test_heatmaps_are_pictures_without_javascript(visit):
         assert heatmap.inner_text().strip(), "the key numbers"
 
 
+@pytest.mark.opened("light", of="page")
+def test_every_card_of_a_page_has_its_controls(visit):
+    """Also the second of a kind: the page keeps one script, which stands before it."""
+    cards = "[...document.querySelectorAll('.simplellm-card')]"
+    assert (
+        visit.page.evaluate(f"{cards}.filter(c => c.dataset.live === undefined).map(c => c.id)")
+        == []
+    )
+    tables = f"{cards}.filter(c => c.dataset.kind === 'table')"
+    assert (
+        visit.page.evaluate(f"{tables}.filter(c => !c.querySelector('.controls input')).length")
+        == 0
+    )
+
+
 # ---- what is said beside a picture
 
 OUT_OF_SIGHT = """([words, controls]) => [...document.querySelectorAll(words)].flatMap(said => {
