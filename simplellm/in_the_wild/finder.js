@@ -1,6 +1,6 @@
 // "Which one is my checkpoint?": takes a table from the reader and says which convention made it.
 (() => {
-  const { PAPER, identify, inWords, tables } = simplellmConventions;
+  const { PAPER, keyOf, identify, inWords, tables } = simplellmConventions;
 
   const make = (tag, properties = {}, ...children) => {
     const element = Object.assign(document.createElement(tag), properties);
@@ -8,7 +8,6 @@
     return element;
   };
 
-  const keyOf = (says) => JSON.stringify(Object.keys(PAPER).map((name) => says[name]));
   const python = (value) => (typeof value === "string" ? `"${value}"` : typeof value === "boolean" ? (value ? "True" : "False") : String(value));
 
   /** The expression that makes it in Python, with the arguments that are not the paper's. */
@@ -95,7 +94,7 @@
         this.say(`${size}. ${head}: ${why}.`, ...(candidates.length ? [list] : []));
         return;
       }
-      const names = Object.entries(this.conventions).filter(([, says]) => keyOf({ ...PAPER, ...says }) === keyOf(convention));
+      const names = Object.entries(this.conventions).filter(([, says]) => keyOf(says) === keyOf(convention));
       const classes = this.following(convention);
       const words = [`${size}: ${inWords(convention)}. Largest difference ${Number(difference.toPrecision(2))}.`];
       if (names.length) words.push(`Known as ${names.map(([name]) => name).join(", ")}.`);
@@ -115,7 +114,7 @@
     /** The surveyed classes that follow a convention; a slice may begin elsewhere. */
     following(convention) {
       for (const change of [{}, { first: 0 }]) {
-        const same = this.followers.filter(([says]) => keyOf({ ...PAPER, ...says, ...change }) === keyOf({ ...convention, ...change }));
+        const same = this.followers.filter(([says]) => keyOf({ ...says, ...change }) === keyOf({ ...convention, ...change }));
         if (same.length) return same.flatMap(([, names]) => names);
       }
       return [];

@@ -2,7 +2,7 @@
 // under the same names. What is rounded to decimals, as printed tables are, is known here besides.
 
 simplellmConventions.identify ??= (() => {
-  const { PAPER, OWN_RATES, rates, rows: rowsOf, factor, upTo } = simplellmConventions;
+  const { PAPER, OWN_RATES, keyOf, rates, rows: rowsOf, factor, upTo } = simplellmConventions;
   const ROWS = 4096; // of a longer table the first ones are enough
   const ORDERS = [["interleaved", false], ["interleaved", true], ["halves", false], ["halves", true]];
   const SHARED_RATES = ["2i/d", "i/(d/2-1)", "4i/d"];
@@ -12,9 +12,6 @@ simplellmConventions.identify ??= (() => {
 
   const convention = (columns, exponents, base = 10000, first = 0, cosines_first = false) =>
     ({ ...PAPER, columns, exponents, base, first, cosines_first });
-
-  /** One text for conventions that say the same. */
-  const keyOf = (says) => JSON.stringify(Object.keys(PAPER).map((name) => says[name]));
 
   /** How far, relative to itself, a number may be from the one that was computed. */
   function roundingOf(values) {
@@ -57,6 +54,13 @@ simplellmConventions.identify ??= (() => {
     return { largest, exact };
   }
 
+  /** The size of rows that are a multiple of others, by least squares. */
+  function sizeOf(rows, unit) {
+    let [product, square] = [0, 0];
+    unit.forEach((value, i) => ((product += rows[i] * value), (square += value * value)));
+    return product / square;
+  }
+
   function unitRows(says, count, d_model, length) {
     try {
       return rowsOf({ ...says, amplitude: 1 }, d_model, upTo(count), length);
@@ -73,9 +77,7 @@ simplellmConventions.identify ??= (() => {
     for (const count of [...new Set([8, 64, all].map((n) => Math.min(n, all)))]) {
       unit = unitRows(trial, count, d_model, length);
       if (!unit) return null;
-      let [product, square] = [0, 0];
-      unit.forEach((value, i) => ((product += rows[i] * value), (square += value * value)));
-      size = product / square;
+      size = sizeOf(rows, unit);
       if (!(size > 0 && size < Infinity)) return null;
       const named = [1, ...RULES].map((amplitude) => factor({ amplitude }, d_model));
       sizes = [...named.filter((one) => Math.abs(one / size - 1) < 0.1), size];
@@ -254,9 +256,7 @@ simplellmConventions.identify ??= (() => {
       for (const trial of [...stage].flat()) {
         const unit = unitRows(trial, count, d_model, length);
         if (!unit) continue;
-        let [product, square] = [0, 0];
-        unit.forEach((value, i) => ((product += rows[i] * value), (square += value * value)));
-        const size = product / square;
+        const size = sizeOf(rows, unit);
         if (!(size > 0)) continue;
         const off = largestOf(without(some.rows, size, unit)) / size;
         if (off < least) [nearest, least] = [{ ...trial, amplitude: Number(size.toPrecision(3)) }, off];
@@ -326,17 +326,17 @@ simplellmConventions.identify ??= (() => {
       relative: roundingOf(whole),
       slack: slack?.subarray(...searched),
     };
-    const found = search(part, conventions.map((says) => ({ ...PAPER, ...says })));
+    const all = conventions.map((says) => ({ ...PAPER, ...says }));
+    const found = search(part, all);
     const answer = { convention: null, firstRow: begin, zeroRows, candidates: [], difference: found[0]?.difference };
     if (!found.length) {
-      const known = conventions.map((says) => ({ ...PAPER, ...says }));
       const flipped = count > 2 && !slack && turned(whole, d_model);
-      const columns = flipped ? search({ ...part, rows: flipped, d_model: count, length: d_model }, known) : [];
+      const columns = flipped ? search({ ...part, rows: flipped, d_model: count, length: d_model }, all) : [];
       if (columns.length === 1) {
         const said = simplellmConventions.inWords(columns[0].convention);
         return { ...answer, why: `its positions are in the columns: they follow ${said}. Turn it with table.T` };
       }
-      return { ...answer, why: whyUnknown(part, known) };
+      return { ...answer, why: whyUnknown(part, all) };
     }
     if (found.length > 1) {
       const rows = end - begin;

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import importlib
 import json
-import math
 import subprocess
 import sys
 import tempfile
@@ -25,6 +24,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from simplellm.relative_positions import alibi_slopes
 from simplellm.survey import RELATIVE
 from tools.machine.common import ROOT
 from tools.survey.__main__ import unpacked
@@ -244,22 +244,10 @@ def turned(x: Tensor, interleaved: bool) -> Tensor:
     return torch.stack(parts, -1).flatten(-2) if interleaved else torch.cat(parts, -1)
 
 
-def slopes(heads: int) -> Tensor:
-    """ALiBi's slopes, float64, as its authors' code gives them."""
-
-    def powers(n: int) -> list[float]:
-        return [2.0 ** (-8.0 * (i + 1) / n) for i in range(n)]
-
-    whole = 2 ** math.floor(math.log2(heads))
-    return torch.tensor(
-        powers(whole) + powers(2 * whole)[0::2][: heads - whole], dtype=torch.float64
-    )
-
-
 def _differences(bias: Tensor) -> Tensor:
     """What the last query's bias gives to each key more than to the one before, per slope."""
     row = bias.reshape(HEADS, -1, bias.shape[-1])[:, -1].double()
-    return row.diff(dim=-1) / slopes(HEADS)[:, None]
+    return row.diff(dim=-1) / alibi_slopes(HEADS)[:, None]
 
 
 def _scores(queries: Tensor, keys: Tensor) -> Tensor:
@@ -271,7 +259,7 @@ def _scores(queries: Tensor, keys: Tensor) -> Tensor:
     return found / (queries[ends, None].norm(dim=-1) * near.norm(dim=-1))
 
 
-def _cast(entry: Entry, names: dict[str, Any]) -> dict[str, Any]:
+def _cast(entry: Entry, names: dict[str, Any], layout: str) -> dict[str, Any]:
     """What a cast leaves of a rotation: of the vectors, and of scores of neighbours."""
     said: dict[str, Any] = {}
     queries, keys = torch.randn(2, 1, LENGTH, WIDTH)
@@ -279,7 +267,7 @@ def _cast(entry: Entry, names: dict[str, Any]) -> dict[str, Any]:
         name = str(dtype).removeprefix("torch.")
         for back in (False, True):
             given = [x if back else x.to(dtype) for x in (queries, keys)]
-            right = [turned(x, said_layout(entry, names) == "interleaved") for x in given]
+            right = [turned(x, layout == "interleaved") for x in given]
             key = f"{name}, then float32" if back else name
             try:
                 ask = _ask(entry, names, dtype, cast=True, back=back)
@@ -295,7 +283,7 @@ def _cast(entry: Entry, names: dict[str, Any]) -> dict[str, Any]:
     return said
 
 
-def said_layout(entry: Entry, names: dict[str, Any]) -> str:
+def _layout(entry: Entry, names: dict[str, Any]) -> str:
     """Which of the two layouts an entry's float32 rotation is nearest to."""
     x = torch.randn(1, 32, WIDTH)
     found = _ask(entry, names, torch.float32)(x).double()
@@ -312,9 +300,9 @@ def measured(entry: Entry, folder: str) -> dict[str, Any]:
     x = torch.randn(1, LENGTH, WIDTH)
     said: dict[str, Any] = {}
     if entry.is_rotation:
-        layout = said_layout(entry, names)
+        layout = _layout(entry, names)
         error = _ask(entry, names, torch.float32)(x).double() - turned(x, layout == "interleaved")
-        said |= {"layout": layout, "error": float(error.abs().max())} | _cast(entry, names)
+        said |= {"layout": layout, "error": float(error.abs().max())} | _cast(entry, names, layout)
     else:
         bias = _ask(entry, names, torch.float32)(LENGTH)
         said |= {"error": float((_differences(bias) - 1.0).abs().max())}

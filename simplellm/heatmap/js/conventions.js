@@ -8,6 +8,8 @@ globalThis.simplellmConventions ??= (() => {
     columns: "interleaved", exponents: "2i/d", base: 10000, first: 0,
     cosines_first: false, amplitude: 1, fastest: 1, normalised: false,
   };
+  /** One text for conventions that say the same. */
+  const keyOf = (convention) => JSON.stringify(Object.values({ ...PAPER, ...convention }));
   const OWN_RATES = ["j/d", "2j/d"];
 
   /** Whether an odd width is made of the width below and a column of zeros. */
@@ -163,5 +165,5 @@ globalThis.simplellmConventions ??= (() => {
     }
   };
 
-  return { PAPER, OWN_RATES, pads, rates, rows, factor, upTo, inWords, source };
+  return { PAPER, OWN_RATES, keyOf, pads, rates, rows, factor, upTo, inWords, source };
 })();
