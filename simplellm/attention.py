@@ -52,6 +52,7 @@ def visible_keys(
     segment_ids: Tensor | None = None,
     *,
     before: int = 0,
+    causal: bool = True,
     device: torch.device,
 ) -> Tensor | None:
     """The attention mask: which keys each query may attend to, ``(batch or 1, 1, queries, keys)``.
@@ -63,6 +64,7 @@ def visible_keys(
         mask: ``(batch, keys)``, bool, True at real tokens; None for all.
         segment_ids: ``(batch, queries)``, integer: which text each token belongs to; None for one.
         before: Number of keys that come before the first query.
+        causal: Whether a query attends to no key that comes after it.
         device: Of the result.
 
     Returns:
@@ -75,10 +77,10 @@ def visible_keys(
                   [1, 1, 0],
                   [0, 0, 1]]]], dtype=torch.int32)
     """
-    if mask is None and segment_ids is None and not before:
+    if causal and mask is None and segment_ids is None and not before:
         return None
     earlier = causal_mask(queries, before + queries, device)[None, None]  # (1, 1, queries, keys)
-    visible = earlier
+    visible = earlier if causal else torch.ones_like(earlier)
     if mask is not None:
         visible = visible & mask[:, None, None, :]
     if segment_ids is not None:

@@ -23,13 +23,14 @@ from .sinusoids import DEFAULT_BASE
 POSITIONS = tuple(POSITION_SCHEMES)
 
 #: Settings that came after the first checkpoints, with what those meant.
-ADDED_SETTINGS = {"rotary_share": 1.0}
+ADDED_SETTINGS = {"rotary_share": 1.0, "max_distance": 128, "causal": True}
 
 #: Settings that only some schemes read, and why the others do not.
 _OF_SOME_SCHEMES = {
     "position_rms": "nothing is added at the input",
     "base": "it has no frequencies",
     "rotary_share": "it rotates nothing",
+    "max_distance": "it has no buckets",
 }
 
 
@@ -46,8 +47,9 @@ class SimpleLLMConfig:
         dropout: Share of entries set to zero in training: after the input, in attention, and
             after each half of a block.
         position: How the model is told where a token stands: ``"none"``, ``"sinusoidal"``,
-            ``"learned"``, ``"rope"``, ``"alibi"``, ``"t5"``, or ``"nope_every_4"``, which is
-            ``"rope"`` with every fourth block without positions.
+            ``"learned"``, ``"rope"``, ``"alibi"``, ``"t5"``; ``"nope_every_4"``, which is
+            ``"rope"`` with every fourth block without positions; or ``"two_bases"``, which is
+            ``"rope"`` with a base 100 times larger in every fourth block.
         tie_weights: Use the token table as the output projection too.
         scale: Multiply token rows by √d_model on the way in. The projection is never scaled.
         init_std: Standard deviation the token table starts from.
@@ -58,6 +60,9 @@ class SimpleLLMConfig:
         base: The constant the paper sets to 10 000; for ``"sinusoidal"`` and rotary positions.
         block_dropout: Dropout inside the blocks, where it is not to be that of the input.
         rotary_share: Share of each head's columns that rotary positions rotate; above 0, at most 1.
+        max_distance: Distance from which on all keys share the last bucket of ``"t5"``.
+        causal: Whether a token attends only to itself and to those before it, as a model that
+            generates must; otherwise it attends to all ("bidirectional", as in BERT).
 
     Raises:
         TypeError, ValueError: For each bad argument, by name.
@@ -86,11 +91,13 @@ class SimpleLLMConfig:
     base: float = DEFAULT_BASE
     block_dropout: float | None = None
     rotary_share: float = 1.0
+    max_distance: int = 128
+    causal: bool = True
 
     def __post_init__(self) -> None:
         for setting in dataclasses.fields(self):
             object.__setattr__(self, setting.name, plain(getattr(self, setting.name)))
-        for name in ("vocab_size", "d_model", "n_layers", "n_heads", "max_seq_len"):
+        for name in ("vocab_size", "d_model", "n_layers", "n_heads", "max_seq_len", "max_distance"):
             check_positive_int(name, getattr(self, name))
         check_dropout(self.dropout)
         if self.block_dropout is not None:
@@ -101,6 +108,7 @@ class SimpleLLMConfig:
             )
         check_bool("tie_weights", self.tie_weights)
         check_bool("scale", self.scale)
+        check_bool("causal", self.causal)
         check_init_std(self.init_std)
         check_base(self.base)
         if self.vocab_size < 4:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
 
@@ -34,6 +35,33 @@ def python_topics() -> str:
     """
     file = resources.files(__package__) / "texts" / "python_topics.txt"
     return file.read_bytes().decode("utf-8")
+
+
+def django_docs() -> str:
+    """Read the documentation of Django: the book's long text, which no training here reads twice.
+
+    6 075 119 characters of English about programming, in reStructuredText: every ``.txt`` of the
+    folder ``docs`` of Django 5.2.8, in the order of their paths. The package brings it along,
+    compressed.
+
+    Returns:
+        All pages, one after the other.
+
+    Example:
+        >>> text = django_docs()
+        >>> len(text)
+        6075119
+
+    Source: the source distribution of Django 5.2.8, under the BSD licence in the text's folder.
+    """
+    import lzma  # which some builds of Python lack
+
+    file = resources.files(__package__) / "texts" / "django_docs.txt.xz"
+    return lzma.decompress(file.read_bytes()).decode("utf-8")
+
+
+#: The texts that models are trained on, by the name that a run's ``corpus`` calls them.
+CORPORA: dict[str, Callable[[], str]] = {"python": python_topics, "django": django_docs}
 
 
 def read_text(path: str | os.PathLike[str], *, min_length: int = 1000) -> str:

@@ -6,6 +6,10 @@ and keeps the one with the lowest loss on validation data; a second round trains
 with several seeds, on which initialisation and data depend, and scores it on test data that the
 first round has not seen.
 
+Candidates on the ladder (`LADDER`) go on for as long as an arm's choice is at an end of them, and
+of rates whose losses differ by less than `EQUAL` the smallest is taken. The experiments whose
+candidates are `RATES` are older: those have three rates and no more.
+
 The models are microscopes: about 100 000 parameters, two blocks, a width of 64. The head is not
 tied to the token table in them, so that what an arm does at the input does not change the output
 as well; tying has an experiment of its own.
@@ -27,6 +31,13 @@ SEEDS = (0, 1, 2, 3, 4)
 SELECTION_SEED = 100
 #: Candidate learning rates.
 RATES = (3e-3, 1e-2, 3e-2)
+
+#: All rates that there are to go on to, a bit more than a factor of two apart.
+LADDER = (2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 1e-2, 2e-2, 5e-2, 1e-1)
+#: Candidates on the ladder to begin with: for trainings of some hundred steps, and of thousands.
+SHORT, LONG = LADDER[4:7], LADDER[3:6]
+#: Losses, in nats, that differ by less count as equal when a rate is chosen.
+EQUAL = 0.01
 
 #: Settings of the small model that all experiments train.
 MICROSCOPE: dict[str, Any] = {
@@ -63,7 +74,9 @@ class Experiment:
         common: Arguments of :class:`Run` that all arms share.
         arms: For each arm, the arguments in which it differs; ``model`` and ``measures`` are
             added to those in common.
-        rates: Candidate learning rates; with one there is nothing to choose.
+        rates: Candidate learning rates; with one there is nothing to choose, nor for an arm that
+            has an ``lr`` of its own.
+        ladder: Whether there are more candidates, those of `LADDER`, where an arm needs them.
         seeds: Seeds of the runs that are reported.
     """
 
@@ -73,25 +86,49 @@ class Experiment:
     arms: Mapping[str, Mapping[str, Any]]
     rates: tuple[float, ...] = RATES
     seeds: tuple[int, ...] = field(default=SEEDS)
+    ladder: bool = False
 
     def _run(self, arm: str, stage: str, seed: int, rate: float) -> Run:
-        settings = dict(self.common)
+        settings = {"lr": rate, **self.common}
         for name, value in self.arms[arm].items():
             merged = name in ("model", "measures")
             settings[name] = {**settings.get(name, {}), **value} if merged else value
         if stage == "select":
             settings["measures"] = {"test": {}}
-        return Run(experiment=self.name, arm=arm, stage=stage, seed=seed, lr=rate, **settings)
+        return Run(experiment=self.name, arm=arm, stage=stage, seed=seed, **settings)
 
-    def selection_runs(self) -> list[Run]:
-        """Return a run for each arm and candidate rate; none where there is one candidate."""
+    @property
+    def _choosing(self) -> list[str]:
+        """The arms whose rate is to be chosen."""
         if len(self.rates) == 1:
             return []
-        return [
-            self._run(arm, "select", SELECTION_SEED, rate)
-            for arm in self.arms
-            for rate in self.rates
-        ]
+        return [arm for arm, settings in self.arms.items() if "lr" not in settings]
+
+    def selection_runs(self, records: Iterable[Record] = ()) -> list[Run]:
+        """Return a run for each arm and candidate rate; none where there is one candidate.
+
+        Args:
+            records: Of the selection runs that have finished. Where those of an arm say that the
+                choice is at an end of its candidates, the next rate of the ladder is one more.
+        """
+        found = {record.key: record for record in records}
+        runs = []
+        for arm in self._choosing:
+            rates = list(self.rates)
+            while True:
+                tried = [self._run(arm, "select", SELECTION_SEED, rate) for rate in rates]
+                if not self.ladder or any(run.key not in found for run in tried):
+                    break
+                losses = {run.lr: _loss(found[run.key]) for run in tried}
+                lowest, highest = LADDER.index(rates[0]), LADDER.index(rates[-1])
+                if _choice(losses) == rates[0] and lowest > 0:
+                    rates.insert(0, LADDER[lowest - 1])
+                elif min(losses, key=losses.__getitem__) == rates[-1] and highest + 1 < len(LADDER):
+                    rates.append(LADDER[highest + 1])
+                else:
+                    break
+            runs += tried
+        return runs
 
     def chosen_rates(self, records: Iterable[Record]) -> dict[str, float]:
         """Return for each arm the candidate rate with the lowest validation loss.
@@ -99,21 +136,21 @@ class Experiment:
         Raises:
             ValueError: If the record of a selection run is missing; names the arm and the rate.
         """
-        if len(self.rates) == 1:
-            return dict.fromkeys(self.arms, self.rates[0])
         found = {record.key: record for record in records}
-        best: dict[str, tuple[float, float]] = {}
-        for run in self.selection_runs():
+        losses: dict[str, dict[float, float]] = {}
+        for run in self.selection_runs(found.values()):
             if run.key not in found:
                 raise ValueError(
                     f"{self.name} has no record of its selection run {run.arm!r} at lr = "
                     f"{run.lr:g}: run the sweep again to complete it."
                 )
-            loss = found[run.key].scores["loss"]
-            # A run that diverged has no number for a loss, and must not win.
-            loss = math.inf if loss is None or math.isnan(loss) else loss
-            best[run.arm] = min(best.get(run.arm, (math.inf, run.lr)), (loss, run.lr))
-        return {arm: rate for arm, (_, rate) in best.items()}
+            losses.setdefault(run.arm, {})[run.lr] = _loss(found[run.key])
+        equal = EQUAL if self.ladder else 0.0
+        chosen = {arm: _choice(losses[arm], equal) for arm in losses}
+        return {
+            arm: chosen.get(arm, settings.get("lr", self.rates[0]))
+            for arm, settings in self.arms.items()
+        }
 
     def final_runs(self, records: Iterable[Record]) -> list[Run]:
         """Return a run for each arm and seed, at the rate that the selection runs chose."""
@@ -121,6 +158,18 @@ class Experiment:
         return [
             self._run(arm, "final", seed, rates[arm]) for arm in self.arms for seed in self.seeds
         ]
+
+
+def _loss(record: Record) -> float:
+    """A selection run's loss; of one that diverged, which must not win, it is infinite."""
+    loss = record.scores["loss"]
+    return math.inf if loss is None or math.isnan(loss) else float(loss)
+
+
+def _choice(losses: Mapping[float, float], equal: float = EQUAL) -> float:
+    """The smallest of the rates whose losses are equal to the lowest."""
+    lowest = min(losses.values())
+    return min(rate for rate, loss in losses.items() if loss - lowest <= equal or loss == lowest)
 
 
 def _arms(models: Mapping[str, Mapping[str, Any]], **shared: Any) -> dict[str, dict[str, Any]]:
@@ -357,5 +406,332 @@ _EXPERIMENTS = (
     ),
 )
 
+# -- the second round: longer, larger, and each suspect by itself ----------------------------------
+
+# 28 windows a step, so that 6,000 steps read the long text less than twice.
+_LONG_TEXT: dict[str, Any] = {
+    **_TEXT,
+    "task_options": {"corpus": "django"},
+    "batch": 28,
+}
+
+#: Schemes whose order may change with the length of training. T5's buckets are of the size of the
+#: texts: they end at 48, within the trained length of 64.
+_HEADLINES: dict[str, dict[str, Any]] = {
+    "none": POSITION_ARMS["none"],
+    "sinusoidal": POSITION_ARMS["sinusoidal"],
+    "sinusoidal, not scaled": {"position": "sinusoidal", "scale": False},
+    "learned": POSITION_ARMS["learned"],
+    "rope": POSITION_ARMS["rope"],
+    "alibi": POSITION_ARMS["alibi"],
+    "alibi, scaled": {"position": "alibi", "scale": True},
+    "t5": {"position": "t5", "scale": False, "max_distance": 48},
+}
+
+
+def _of_lengths() -> Iterable[Experiment]:
+    """The headline schemes on long text, and on looking places up, at four lengths of training."""
+    for steps in (200, 600, 2000, 6000):
+        rates = SHORT if steps < 1000 else LONG
+        yield Experiment(
+            name=f"text_{steps}",
+            title=f"Characters of a long text, {steps} steps: trained on 64 positions, read on 256",
+            common={
+                **_LONG_TEXT,
+                "steps": steps,
+                "measures": {"test": {}, "length": {"length": 256}},
+            },
+            arms={name: {"model": model} for name, model in _HEADLINES.items()},
+            rates=rates,
+            # The longest take two minutes each.
+            seeds=SEEDS if steps < 6000 else SEEDS[:3],
+            ladder=True,
+        )
+        yield Experiment(
+            name=f"lookup_{steps}",
+            title=f"The symbol at the position asked for, {steps} steps",
+            common={
+                "task": "position_lookup",
+                "model": MICROSCOPE,
+                "steps": steps,
+                "measures": {"test": {}},
+            },
+            arms={
+                name: {"model": POSITION_ARMS[name]}
+                for name in ("none", "sinusoidal", "learned", "rope", "alibi", "t5")
+            },
+            rates=rates,
+            seeds=SEEDS if steps < 6000 else SEEDS[:3],
+            ladder=True,
+        )
+
+
+def _of_heads() -> Iterable[Experiment]:
+    """ALiBi on the task, by number of heads and length of training."""
+    for steps in (300, 1200, 5000):
+        yield Experiment(
+            name=f"alibi_{steps}",
+            title=f"ALiBi with 4, 8 and 16 heads, {steps} steps: the symbol 3 places back",
+            common={
+                "task": "token_back",
+                "task_options": {"k": 3},
+                "model": {**MICROSCOPE, **POSITION_ARMS["alibi"]},
+                "steps": steps,
+                "measures": {"test": {}, "length": {"length": 128}},
+            },
+            arms={f"{heads} heads": {"model": {"n_heads": heads}} for heads in (4, 8, 16)},
+            rates=SHORT if steps < 1000 else LONG,
+            seeds=SEEDS if steps < 5000 else SEEDS[:3],
+            ladder=True,
+        )
+
+
+_SIZES = {"small": 0.02, "large": math.sqrt(0.5)}
+_FACTORS: dict[str, dict[str, Any]] = {
+    "factor": {"model": {"scale": True}},
+    "no factor": {"model": {"scale": False}},
+    "no factor, faster table": {"model": {"scale": False}, "table_lr": 8.0},
+}
+
+
+def _with_model(arm: Mapping[str, Any], **model: Any) -> dict[str, Any]:
+    """An arm with more settings of its model."""
+    return {**arm, "model": {**arm.get("model", {}), **model}}
+
+
+_SECOND_ROUND = (
+    *_of_lengths(),
+    *_of_heads(),
+    Experiment(
+        name="buckets",
+        title="T5's buckets ending at 24, 48 and 128: the symbol 3 places back",
+        common={
+            "task": "token_back",
+            "task_options": {"k": 3},
+            "model": {**MICROSCOPE, **POSITION_ARMS["t5"]},
+            "steps": 300,
+            "measures": {"test": {}, "length": {"length": 128}},
+        },
+        arms={f"to {far}": {"model": {"max_distance": far}} for far in (24, 48, 128)},
+        rates=SHORT,
+        ladder=True,
+    ),
+    Experiment(
+        name="buckets_text",
+        title="The same on text, read on four times the trained length",
+        common={
+            **_TEXT,
+            "model": {**MICROSCOPE, **POSITION_ARMS["t5"]},
+            "steps": 600,
+            "measures": {"test": {}, "length": {"length": 256}},
+        },
+        arms={f"to {far}": {"model": {"max_distance": far}} for far in (24, 48, 96, 128)},
+        rates=SHORT,
+        ladder=True,
+    ),
+    Experiment(
+        name="rope_rates",
+        title="RoPE past the trained length at every rate, 20 seeds: the symbol 3 places back",
+        common={
+            "task": "token_back",
+            "task_options": {"k": 3},
+            "model": {**MICROSCOPE, **POSITION_ARMS["rope"]},
+            "steps": 300,
+            "measures": {"test": {}, "length": {"length": 128}},
+        },
+        arms={f"{rate:g}": {"lr": rate} for rate in RATES},
+        seeds=tuple(range(20)),
+    ),
+    Experiment(
+        name="size_text",
+        title="Size of the positions × √d_model × rate of the token table, on text",
+        common={**_TEXT, "steps": 600},
+        arms={
+            f"{kind}, {size}, {factor}": _with_model(arm, position=kind, position_rms=rms)
+            for kind in ("sinusoidal", "learned")
+            for size, rms in _SIZES.items()
+            for factor, arm in _FACTORS.items()
+        },
+        rates=SHORT,
+        ladder=True,
+    ),
+    Experiment(
+        name="balance",
+        title="Start × rate of the token table with sinusoids, 600 steps of a long text",
+        common={
+            **_LONG_TEXT,
+            "model": {**MICROSCOPE, "position": "sinusoidal", "scale": False},
+            "steps": 600,
+        },
+        arms={
+            f"{start}, {rate}": {"model": {"init_std": std}, "table_lr": times}
+            for start, std in (("small", 0.02), ("8 times larger", 0.16))
+            for rate, times in (("usual rate", 1.0), ("8 times faster", 8.0))
+        },
+        rates=SHORT,
+        ladder=True,
+    ),
+    Experiment(
+        name="tying_start",
+        title="One table at both ends or two, by spread of the table and gain of the last norm",
+        common={**_TEXT, "task_options": {"bpe": 1000}, "steps": 300},
+        arms={
+            f"{tied}, {kind}, std {spread}, gain {gain}": {
+                "model": {**POSITION_ARMS[kind], "tie_weights": tied == "tied", "init_std": std},
+                "last_gain": value,
+            }
+            for kind in ("sinusoidal", "learned")
+            for tied in ("untied", "tied")
+            for spread, std in (("0.02", 0.02), ("d^-1/2", 0.125))
+            for gain, value in (("1", 1.0), ("d^-1/2", 0.125))
+            if tied == "tied" or gain == "1"
+        },
+        rates=SHORT,
+        ladder=True,
+    ),
+    Experiment(
+        name="depth",
+        title="No positions or a learned table, with BOS and without, in 2, 4 and 8 blocks",
+        common={**_LONG_TEXT, "steps": 600},
+        arms={
+            f"{kind}, {layers} blocks, {'BOS' if bos else 'no BOS'}": {
+                "model": {**POSITION_ARMS[kind], "n_layers": layers},
+                "task_options": {**_LONG_TEXT["task_options"], **({"bos": True} if bos else {})},
+            }
+            for kind in ("none", "learned")
+            for layers in (2, 4, 8)
+            for bos in (False, True)
+        },
+        rates=SHORT,
+        seeds=SEEDS[:3],
+        ladder=True,
+    ),
+    Experiment(
+        name="masked",
+        title="Hidden characters filled in by a model that sees both sides",
+        common={
+            **_LONG_TEXT,
+            "task_options": {"corpus": "django", "masked": True},
+            "model": {**MICROSCOPE, "causal": False},
+            "steps": 1000,
+        },
+        arms={
+            name: {"model": POSITION_ARMS[name]}
+            for name in ("none", "sinusoidal", "learned", "rope", "alibi")
+        },
+        rates=LONG,
+        ladder=True,
+    ),
+    Experiment(
+        name="rotary_kinds",
+        title="RoPE as models have it now, in 4 blocks: trained on 64 positions, read on 256",
+        common={
+            **_LONG_TEXT,
+            "model": {**MICROSCOPE, "n_layers": 4, "scale": False},
+            "steps": 600,
+            "measures": {"test": {}, "length": {"length": 256}},
+        },
+        arms={
+            "all blocks, all columns": {"model": {"position": "rope"}},
+            "no positions in the fourth block": {"model": {"position": "nope_every_4"}},
+            "a quarter of the columns": {"model": {"position": "rope", "rotary_share": 0.25}},
+            "two bases": {"model": {"position": "two_bases"}},
+            "no positions": {"model": {"position": "none"}},
+        },
+        rates=SHORT,
+        ladder=True,
+    ),
+    Experiment(
+        name="stretched",
+        title="RoPE stretched to four times the trained length, without further training and with",
+        common={
+            **_LONG_TEXT,
+            "model": {**MICROSCOPE, **POSITION_ARMS["rope"]},
+            "steps": 600,
+            "measures": {"test": {}, "length": {"length": 256}},
+        },
+        arms={
+            f"{by}, {further} further steps": {
+                "stretch": {"by": by, "factor": 4, "steps": further},
+            }
+            for by in ("none", "interpolation", "ntk", "yarn")
+            for further in (0, 60)
+        },
+        rates=(1e-2,),
+    ),
+    Experiment(
+        name="first_row",
+        title="Windows from elsewhere, with the first token at 0 all the same: 3 places back",
+        common={
+            "task": "token_back",
+            "task_options": {"k": 3},
+            "model": MICROSCOPE,
+            "steps": 300,
+            "measures": {
+                "test": {},
+                "offsets": {"offsets": [1, 2, 4, 8, 16], "keep_first": True},
+            },
+        },
+        arms=_arms({kind: POSITION_ARMS[kind] for kind in ("sinusoidal", "learned")}),
+        rates=SHORT,
+        ladder=True,
+    ),
+    Experiment(
+        name="first_row_text",
+        title="The same on text",
+        common={
+            **_TEXT,
+            "steps": 600,
+            "measures": {
+                "test": {},
+                "offsets": {"offsets": [1, 2, 4, 8, 16, 64], "keep_first": True},
+            },
+        },
+        arms=_arms({kind: POSITION_ARMS[kind] for kind in ("sinusoidal", "learned")}),
+        rates=SHORT,
+        ladder=True,
+    ),
+    Experiment(
+        name="dropout_crops",
+        title="Dropout on the sum with fixed windows and with crops, each at its best step",
+        common={
+            **_TEXT,
+            "task_options": {"size": 20_000},
+            "model": {**MICROSCOPE, **POSITION_ARMS["learned"], "block_dropout": 0.0},
+            "steps": 500,
+            "keep_best": 25,
+            "measures": {"test": {}, "shift": {}},
+        },
+        arms={
+            f"{dropout}, {windows}": {"model": model, "windows": windows}
+            for dropout, model in (
+                ("0", {}),
+                ("0.1", {"dropout": 0.1}),
+                ("0.3", {"dropout": 0.3}),
+                ("0.1 everywhere", {"dropout": 0.1, "block_dropout": 0.1}),
+            )
+            for windows in ("aligned", "random")
+        },
+        rates=LONG,
+        ladder=True,
+    ),
+    Experiment(
+        name="wide",
+        title="Width 256 and four blocks, 600 steps of a long text: the headline schemes again",
+        common={
+            **_LONG_TEXT,
+            "model": {**MICROSCOPE, "d_model": 256, "n_layers": 4, "n_heads": 8},
+            "steps": 600,
+            "measures": {"test": {}, "length": {"length": 256}},
+        },
+        arms={name: {"model": model} for name, model in _HEADLINES.items()},
+        rates=LONG,
+        seeds=SEEDS[:3],
+        ladder=True,
+    ),
+)
+
 #: The book's experiments, by name.
-EXPERIMENTS: dict[str, Experiment] = {experiment.name: experiment for experiment in _EXPERIMENTS}
+EXPERIMENTS: dict[str, Experiment] = {
+    experiment.name: experiment for experiment in (*_EXPERIMENTS, *_SECOND_ROUND)
+}

@@ -268,15 +268,22 @@ class SimpleLLM(nn.Module):
                 )
         if cache is not None:
             cache.check(self, self.config.n_layers, batch)
+            self._check_causal("be used with a cache")
         cached = KeyValueCache(self.config.n_layers) if cache is None else cache
         mask = cached.extended_mask(attention_mask, ids)  # (batch, tokens), or None
         visible = visible_keys(
-            seq_len, mask, segment_ids, before=len(cached), device=ids.device
+            seq_len,
+            mask,
+            segment_ids,
+            before=len(cached),
+            causal=self.config.causal,
+            device=ids.device,
         )  # (batch or 1, 1, queries, keys), or None
         if positions is None:
             if segment_ids is not None and visible is not None:
                 # As many places on as there are real tokens of the same text before.
-                positions = (visible.squeeze(1).sum(-1) - 1).clamp(min=0)
+                before = causal_mask(seq_len, seq_len, ids.device)
+                positions = ((visible.squeeze(1) & before).sum(-1) - 1).clamp(min=0)
             elif mask is not None or cached.positions is not None:
                 positions = cached.next_positions(mask, seq_len, ids.device).expand(batch, -1)
         x = self.input_embedding(ids, start=len(cached), positions=positions)
@@ -326,7 +333,10 @@ class SimpleLLM(nn.Module):
                 visible = causal_mask(queries, keys, bias.device)
             bias = bias.to(dtype).masked_fill(~visible, -math.inf)
         context = AttentionContext(visible, bias, rotations)
-        return [self.scheme.in_block(layer, context) for layer in range(self.config.n_layers)]
+        return [
+            self.scheme.in_block(layer, context, query_positions)
+            for layer in range(self.config.n_layers)
+        ]
 
     @torch.no_grad()
     def generate(
@@ -363,6 +373,7 @@ class SimpleLLM(nn.Module):
             ValueError: If the text would need positions that a learned table does not have;
                 raised before anything is generated. Also for each bad argument, by name.
         """
+        self._check_causal("generate")
         check_bool("use_cache", use_cache)
         longest = check_prompt(ids, attention_mask)
         table = self.input_embedding.token_embedding
@@ -411,6 +422,14 @@ class SimpleLLM(nn.Module):
             if eos_id is not None and bool(done.all()):
                 break
         return ids
+
+    def _check_causal(self, what: str) -> None:
+        """Refuse what only a model can do whose tokens do not see what comes later."""
+        if not self.config.causal:
+            raise ValueError(
+                f"causal must be True for a model to {what}, got False: its tokens attend to those "
+                "behind them, which are not known yet. Build it with causal=True."
+            )
 
     def _check_length(self, longest: int, max_new_tokens: int) -> None:
         """Refuse, before anything is generated, what needs positions that the model lacks."""

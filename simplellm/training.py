@@ -20,8 +20,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .checks import check_number, check_positive_int, check_positive_number
-from .corpus import aligned_windows, python_topics, random_windows, split_blocks
+from .checks import check_int, check_number, check_positive_int, check_positive_number
+from .corpus import CORPORA, aligned_windows, random_windows, split_blocks
 from .learned_positional_embedding import LearnedPositionalEmbedding
 from .model import SimpleLLM, SimpleLLMConfig, next_token_loss
 from .plain import plain
@@ -29,8 +29,9 @@ from .positional_encoding import PositionalEncoding
 from .records import settings_key
 from .similarity import centred_cosine, mean_pair_cosine
 from .sinusoids import rounded_encoding, sinusoidal_encoding
+from .stretching import stretch
 from .tasks import task as make_task
-from .vocabulary import PAD, Vocabulary
+from .vocabulary import BOS, EOS, PAD, Vocabulary
 
 #: Called after each step with the step, the number of steps and the loss.
 Progress = Callable[[int, int, float], None]
@@ -38,7 +39,15 @@ Progress = Callable[[int, int, float], None]
 OnStep = Callable[[int, SimpleLLM], None]
 
 #: Settings that came after the first records, with what those meant: keys stay the same.
-ADDED_SETTINGS = {"weight_decay": 0.0}
+ADDED_SETTINGS: dict[str, Any] = {
+    "weight_decay": 0.0,
+    "last_gain": 1.0,
+    "keep_best": 0,
+    "stretch": {},
+}
+
+#: Share of a text's ids that a bidirectional model is to fill in.
+MASKED = 0.15
 
 #: Ids in one block of text: 512 inputs, and one more target for the last.
 BLOCK = 513
@@ -55,9 +64,12 @@ class Run:
             in the second.
         seed: Decides initialisation and data.
         task: A task of :mod:`simplellm.tasks`, or ``"text"``.
-        task_options: Its options. For text: ``bpe`` (number of tokens) or ``bytes`` (True for one
-            token per byte; characters without either), and ``size`` (train on that many ids from
-            the start only; tests are on all of the text).
+        task_options: Its options. For text: ``corpus`` (a name of
+            :data:`~simplellm.corpus.CORPORA`); ``bpe`` (number of tokens) or ``bytes`` (True for
+            one token per byte; characters without either); ``size`` (train on that many ids from
+            the start only; tests are on all of the text); ``bos`` (True puts BOS before each
+            window); ``masked`` (True asks for ids that are hidden behind EOS, one in seven, and
+            not for the next one: for a model that is not causal).
         model: Arguments of :class:`SimpleLLMConfig` but for ``vocab_size``.
         table: Distribution the token table is drawn from, ``"normal"`` or ``"uniform"``, of the
             same standard deviation.
@@ -71,6 +83,12 @@ class Run:
         offsets: Positions of a training window start at a random number up to this one.
         windows: For text, ``"random"`` crops or ``"aligned"`` windows at fixed places.
         measures: What is measured at the end: names of :data:`MEASURES` with their options.
+        last_gain: What the gain of the last norm starts from.
+        keep_best: Every so many steps the loss is measured on the other half of the validation
+            data, and the run ends with the weights of the lowest; 0 for those of the last step.
+        stretch: What happens to rotary positions after the last step: ``by`` and ``factor`` as in
+            :func:`~simplellm.stretching.stretch`, and ``steps`` of further training on windows that
+            are as much longer and as many fewer, at a tenth of the rate.
 
     Example:
         >>> run = Run(experiment="demo", arm="learned", task="token_back",
@@ -100,6 +118,9 @@ class Run:
     windows: str = "random"
     measures: Mapping[str, Any] = field(default_factory=dict)
     weight_decay: float = 0.0
+    last_gain: float = 1.0
+    keep_best: int = 0
+    stretch: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for setting in dataclasses.fields(self):
@@ -108,6 +129,13 @@ class Run:
             check_positive_int(name, getattr(self, name))
         check_positive_number("lr", self.lr)
         check_positive_number("table_lr", self.table_lr)
+        check_positive_number("last_gain", self.last_gain)
+        if check_int("keep_best", self.keep_best) < 0:
+            raise ValueError(f"keep_best must be at least 0, got {self.keep_best}.")
+        if self.stretch and set(self.stretch) != {"by", "factor", "steps"}:
+            raise ValueError(
+                f"stretch must have by, factor and steps, got {', '.join(self.stretch)}."
+            )
         if check_number("weight_decay", self.weight_decay) < 0:
             raise ValueError(f"weight_decay must be at least 0, got {self.weight_decay}.")
         for name, choices in (
@@ -154,6 +182,7 @@ class Trained:
         losses: Loss of each step, in nats per token, before the step was taken.
         data: Where its batches came from.
         seconds: How long the steps took.
+        best_step: After how many steps the weights are those of the model; None for all.
     """
 
     run: Run
@@ -161,15 +190,18 @@ class Trained:
     losses: list[float]
     data: Data
     seconds: float
+    best_step: int | None = None
 
 
 # -- data ------------------------------------------------------------------------------------------
 
 
 @functools.lru_cache(maxsize=4)
-def _text_ids(bpe: int | None, in_bytes: bool) -> tuple[Tensor, Vocabulary]:
-    """Python's help as ids, and the vocabulary: kept, because every run of a sweep asks for it."""
-    text = python_topics()
+def _text_ids(corpus: str, bpe: int | None, in_bytes: bool) -> tuple[Tensor, Vocabulary]:
+    """A corpus as ids, and the vocabulary: kept, because every run of a sweep asks for it."""
+    if corpus not in CORPORA:
+        raise ValueError(f"corpus must be one of {', '.join(CORPORA)}, got {corpus!r}.")
+    text = CORPORA[corpus]()
     if bpe is not None:
         vocabulary = Vocabulary.bpe(text, bpe)
     elif in_bytes:
@@ -188,56 +220,86 @@ class Data:
         if run.task == "text":
             options = dict(run.task_options)
             bpe, in_bytes = options.pop("bpe", None), options.pop("bytes", False)
+            self.bos, self.masked = options.pop("bos", False), options.pop("masked", False)
+            corpus = options.pop("corpus", "python")
             if bpe is not None and in_bytes:
                 raise ValueError("task_options of text must have bpe or bytes, got both.")
-            ids, self.vocabulary = _text_ids(bpe, in_bytes)
+            ids, self.vocabulary = _text_ids(corpus, bpe, in_bytes)
             size = options.pop("size", len(ids))
             if options:
                 raise ValueError(
-                    "task_options of text must be among bpe, bytes, size, got "
-                    f"{', '.join(options)}."
+                    "task_options of text must be among bos, bpe, bytes, corpus, masked, size, "
+                    f"got {', '.join(options)}."
                 )
             train_blocks, held_out = split_blocks(ids, block=BLOCK)
             self.train_blocks = train_blocks[: max(1, size // BLOCK)]
             # One half chooses the learning rate, the other half judges what was chosen.
-            self.test_blocks = held_out[0::2] if run.stage == "select" else held_out[1::2]
+            self.test_blocks = {"select": held_out[0::2], "final": held_out[1::2]}
             self.aligned = aligned_windows(self.train_blocks, run.seq_len)
             self.vocab_size, self.seq_len = self.vocabulary.vocab_size, run.seq_len
         else:
             self.task = make_task(run.task, **run.task_options)
             self.vocab_size, self.seq_len = self.task.vocab_size, self.task.seq_len
 
-    def train_batch(self) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Draw ids and targets ``(batch, seq_len)``, and positions where they do not start at 0."""
+    def train_batch(self, longer: int = 1) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Draw ids and targets ``(batch, seq_len)``, and positions where they do not start at 0.
+
+        Args:
+            longer: Windows are so many times as long and as many times fewer.
+        """
         run = self.run
+        batch = max(1, run.batch // longer)
         if run.task != "text":
-            ids, targets = self.task.sample(run.batch, self.generator)
+            length = None if longer == 1 else longer * self.seq_len
+            ids, targets = self.task.sample(batch, self.generator, length=length)
         else:
             if run.windows == "aligned":
-                rows = torch.randint(len(self.aligned), (run.batch,), generator=self.generator)
+                rows = torch.randint(len(self.aligned), (batch,), generator=self.generator)
                 windows = self.aligned[rows]
             else:
                 windows = random_windows(
-                    self.train_blocks, run.batch, run.seq_len, generator=self.generator
+                    self.train_blocks, batch, longer * run.seq_len, generator=self.generator
                 )
-            ids, targets = windows[:, :-1], windows[:, 1:]
+            ids, targets = self._asked(windows, self.generator)
         if not run.offsets:
             return ids, targets, None
-        starts = torch.randint(run.offsets + 1, (run.batch, 1), generator=self.generator)
+        starts = torch.randint(run.offsets + 1, (batch, 1), generator=self.generator)
         return ids, targets, starts + torch.arange(ids.shape[1])
 
-    def test_batch(self, length: int | None = None, sequences: int = 256) -> tuple[Tensor, Tensor]:
-        """Return held-out ids and targets ``(sequences, length)``, always the same."""
+    def test_batch(
+        self, length: int | None = None, sequences: int = 256, stage: str | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Return held-out ids and targets ``(sequences, length)``, always the same.
+
+        Args:
+            length: Another length than that of training.
+            sequences: How many; of text there may be fewer.
+            stage: Whose half of them, that of the run by default.
+        """
         length = length or self.seq_len
-        generator = torch.Generator().manual_seed(17 if self.run.stage == "select" else 23)
+        stage = stage or self.run.stage
+        generator = torch.Generator().manual_seed(17 if stage == "select" else 23)
         if self.run.task != "text":
             ids, targets = self.task.sample(sequences, generator, length=length)
             return ids, targets
-        windows = aligned_windows(self.test_blocks, length)
+        windows = aligned_windows(self.test_blocks[stage], length)
         if len(windows) > sequences:
             # Spread over the text, not its beginning.
             windows = windows[torch.linspace(0, len(windows) - 1, sequences).long()]
-        return windows[:, :-1], windows[:, 1:]
+        return self._asked(windows, generator)
+
+    def _asked(self, windows: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """The ids and targets of windows of text: what is read, and what is asked."""
+        ids, targets = windows[:, :-1], windows[:, 1:]
+        if self.masked:
+            hidden = torch.rand(ids.shape, generator=generator) < MASKED
+            return ids.masked_fill(hidden, EOS), ids.masked_fill(~hidden, PAD)
+        if self.bos:
+            # The first id of a window is not asked for, so that what is asked stays the same.
+            column = torch.ones_like(ids[:, :1])
+            ids = torch.cat((BOS * column, ids), dim=1)
+            targets = torch.cat((PAD * column, targets), dim=1)
+        return ids, targets
 
 
 # -- training --------------------------------------------------------------------------------------
@@ -251,6 +313,8 @@ def build_model(run: Run, data: Data) -> SimpleLLM:
         # Uniform on [-a, a] has standard deviation a / √3.
         width = model.config.init_std * math.sqrt(3)
         nn.init.uniform_(model.input_embedding.token_embedding.embedding.weight, -width, width)
+    with torch.no_grad():
+        model.norm.weight.mul_(run.last_gain)
     return model
 
 
@@ -300,27 +364,65 @@ def fit(
         fused=True,
     )
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: learning_rate(step, run))
+    parameters = list(model.parameters())
     losses = []
+    best = Best(data)
     begin = time.perf_counter()
     steps = run.steps if stop is None else min(stop, run.steps)
-    for step in range(steps):
-        if on_step is not None:
-            on_step(step, model)
-        ids, targets, positions = data.train_batch()
+
+    def take_step(longer: int = 1) -> float:
+        ids, targets, positions = data.train_batch(longer)
         loss = next_token_loss(model(ids, positions=positions), targets)
         optimizer.zero_grad()
         torch.autograd.backward(loss)
         if run.clip is not None:
-            nn.utils.clip_grad_norm_(model.parameters(), run.clip)
+            nn.utils.clip_grad_norm_(parameters, run.clip)
         optimizer.step()
+        return loss.item()
+
+    for step in range(steps):
+        if on_step is not None:
+            on_step(step, model)
+        losses.append(take_step())
         schedule.step()
-        losses.append(loss.item())
         if progress is not None:
             progress(step + 1, steps, losses[-1])
+        if run.keep_best and (step + 1) % run.keep_best == 0:
+            best.look(step + 1, model)
+    if best.step is not None:
+        model.load_state_dict(best.weights)
+    if run.stretch and steps == run.steps:
+        by, factor, further = (run.stretch[name] for name in ("by", "factor", "steps"))
+        stretch(model, by, factor, data.seq_len)
+        for _ in range(further):  # at the tenth of the rate that the cosine has come down to
+            take_step(longer=factor)
     seconds = time.perf_counter() - begin
     if on_step is not None:
         on_step(steps, model)
-    return Trained(run, model.eval(), losses, data, seconds)
+    return Trained(run, model.eval(), losses, data, seconds, best.step)
+
+
+class Best:
+    """The weights of the step with the lowest loss on the validation data that is not reported.
+
+    Args:
+        data: Of the run.
+    """
+
+    def __init__(self, data: Data) -> None:
+        self.data = data
+        self.loss = math.inf
+        self.step: int | None = None
+        self.weights: dict[str, Tensor] = {}
+
+    def look(self, step: int, model: SimpleLLM) -> None:
+        """Measure the loss after a step, and keep the weights where it is the lowest so far."""
+        stage = "final" if self.data.run.stage == "select" else "select"
+        loss, _ = _outcomes(model.eval(), *self.data.test_batch(stage=stage), 0)
+        model.train()
+        if (mean := loss.nanmean().item()) < self.loss:
+            self.loss, self.step = mean, step
+            self.weights = {name: each.clone() for name, each in model.state_dict().items()}
 
 
 def train(run: Run, *, progress: Progress | None = None) -> dict[str, Any]:
@@ -334,6 +436,8 @@ def train(run: Run, *, progress: Progress | None = None) -> dict[str, Any]:
     """
     trained = fit(run, progress=progress)
     scores: dict[str, Any] = {"steps_to_0.1": steps_to(trained.losses, 0.1)}
+    if trained.best_step is not None:
+        scores["best_step"] = trained.best_step
     with torch.no_grad():
         for name, options in run.measures.items():
             scores.update(MEASURES[name](trained, **options))
@@ -376,12 +480,22 @@ def progress_bar(description: str = "training") -> Progress:
 # -- measures --------------------------------------------------------------------------------------
 
 
-def _outcomes(trained: Trained, ids: Tensor, targets: Tensor, start: int) -> tuple[Tensor, Tensor]:
-    """Loss and right-or-wrong of each target, ``(sequences, length)``; NaN where none is asked."""
+@torch.no_grad()
+def _outcomes(
+    model: SimpleLLM, ids: Tensor, targets: Tensor, start: int, *, keep_first: bool = False
+) -> tuple[Tensor, Tensor]:
+    """Loss and right-or-wrong of each target, ``(sequences, length)``; NaN where none is asked.
+
+    Positions begin at ``start``; with ``keep_first`` the first token is at 0 all the same.
+    """
     losses, hits = [], []
+    positions = None
+    if start:
+        positions = torch.arange(start, start + ids.shape[1])
+        if keep_first:
+            positions[0] = 0
     for some_ids, some_targets in zip(torch.split(ids, 64), torch.split(targets, 64), strict=True):
-        positions = None if start == 0 else torch.arange(start, start + ids.shape[1])
-        logits = trained.model(some_ids, positions=positions)
+        logits = model(some_ids, positions=positions)
         asked = some_targets != PAD
         loss = F.cross_entropy(logits.transpose(1, 2), some_targets, reduction="none")
         hit = (logits.argmax(-1) == some_targets).float()
@@ -397,7 +511,7 @@ def _numbers(values: Tensor) -> list[float | None]:
 
 def measure_test(trained: Trained) -> dict[str, Any]:
     """Measure loss (nats per token) and accuracy on test data of the trained length."""
-    loss, hit = _outcomes(trained, *trained.data.test_batch(), 0)
+    loss, hit = _outcomes(trained.model, *trained.data.test_batch(), 0)
     return {"loss": loss.nanmean().item(), "accuracy": hit.nanmean().item()}
 
 
@@ -410,20 +524,29 @@ def measure_length(trained: Trained, length: int) -> dict[str, Any]:
     if trained.run.model.get("position") == "learned":
         longest = int(trained.model.config.max_seq_len)
         ids, targets = ids[:, :longest], targets[:, :longest]
-    loss, hit = _outcomes(trained, ids, targets, 0)
+    loss, hit = _outcomes(trained.model, ids, targets, 0)
     return {
         "loss_by_position": _numbers(loss.nanmean(0)),
         "accuracy_by_position": _numbers(hit.nanmean(0)),
     }
 
 
-def measure_offsets(trained: Trained, offsets: list[int]) -> dict[str, Any]:
-    """Measure loss and accuracy on windows whose positions start at each offset."""
-    scores: dict[str, Any] = {"loss_by_offset": [], "accuracy_by_offset": []}
-    for offset in offsets:
-        loss, hit = _outcomes(trained, *trained.data.test_batch(), offset)
-        scores["loss_by_offset"].append(loss.nanmean().item())
-        scores["accuracy_by_offset"].append(hit.nanmean().item())
+def measure_offsets(
+    trained: Trained, offsets: list[int], keep_first: bool = False
+) -> dict[str, Any]:
+    """Measure loss and accuracy on windows whose positions start at each offset.
+
+    With ``keep_first`` also on windows whose first token is at 0 all the same ("…_first_kept").
+    """
+    scores: dict[str, Any] = {}
+    for kept in (False, True) if keep_first else (False,):
+        ends = "_first_kept" if kept else ""
+        found = [
+            _outcomes(trained.model, *trained.data.test_batch(), offset, keep_first=kept)
+            for offset in offsets
+        ]
+        scores[f"loss_by_offset{ends}"] = [loss.nanmean().item() for loss, _ in found]
+        scores[f"accuracy_by_offset{ends}"] = [hit.nanmean().item() for _, hit in found]
     return scores
 
 
@@ -458,7 +581,7 @@ def measure_recipes(trained: Trained, offset: int) -> dict[str, Any]:
         if recipe is not None:
             rows = place.amplitude * rounded_encoding(far, place.d_model, place.base, **recipe)
         place.pe[0, : len(far)] = rows  # the model reads these as its first
-        loss, hit = _outcomes(trained, ids, targets, 0)
+        loss, hit = _outcomes(trained.model, ids, targets, 0)
         scores[f"{name}_loss"] = loss.nanmean().item()
         scores[f"{name}_accuracy"] = hit.nanmean().item()
         scores[f"{name}_error"] = (rows - exact).abs().max().item()
@@ -472,7 +595,7 @@ def measure_shift(trained: Trained) -> dict[str, Any]:
     seq_len = trained.data.seq_len
     for name, shift in (("loss_aligned", 0), ("loss_shifted", seq_len // 2)):
         windows = aligned_windows(trained.data.train_blocks, seq_len, shift=shift)
-        loss, _ = _outcomes(trained, windows[:, :-1], windows[:, 1:], 0)
+        loss, _ = _outcomes(trained.model, windows[:, :-1], windows[:, 1:], 0)
         scores[name] = loss.nanmean().item()
     return scores
 

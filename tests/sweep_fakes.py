@@ -13,7 +13,7 @@ import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -61,7 +61,7 @@ class FakeExperiment:
     def run(self, **settings: Any) -> FakeRun:
         return FakeRun(experiment=self.name, **{**self.settings, **settings})
 
-    def selection_runs(self) -> list[FakeRun]:
+    def selection_runs(self, records: Iterable[Any] = ()) -> list[FakeRun]:
         return [
             self.run(arm=arm, stage="select", seed=-1, lr=lr)
             for arm in self.arms

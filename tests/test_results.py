@@ -54,7 +54,10 @@ def made_now() -> Mapping[str, Experiment]:
 @every_experiment
 def test_there_is_one_record_of_each_run_and_none_of_another(name: str) -> None:
     experiment = made_now()[name]
-    wanted = [*experiment.selection_runs(), *experiment.final_runs(records(name))]
+    wanted = [
+        *experiment.selection_runs(records(name)),
+        *experiment.final_runs(records(name)),
+    ]
     assert Counter(r.key for r in records(name)) == Counter(run.key for run in wanted)
 
 

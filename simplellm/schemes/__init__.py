@@ -10,6 +10,7 @@ from .nope_every_4 import NopeEvery4
 from .rope import Rope
 from .scheme import PositionScheme, TokensOnly
 from .t5 import T5
+from .two_bases import TwoBases
 
 #: Each scheme by the name that a configuration's ``position`` calls it.
 POSITION_SCHEMES: dict[str, type[PositionScheme]] = {
@@ -20,6 +21,7 @@ POSITION_SCHEMES: dict[str, type[PositionScheme]] = {
     "alibi": Alibi,
     "t5": T5,
     "nope_every_4": NopeEvery4,
+    "two_bases": TwoBases,
 }
 
 __all__ = ["POSITION_SCHEMES", "PositionScheme", "TokensOnly"]

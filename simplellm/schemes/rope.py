@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, ClassVar
+
 from torch import Tensor
 
 from ..relative_positions import rotations_at
 from .scheme import PositionScheme
+
+if TYPE_CHECKING:
+    from ..attention import AttentionContext
 
 
 class Rope(PositionScheme):
@@ -47,3 +52,35 @@ class Rope(PositionScheme):
     def rotations(self, positions: Tensor) -> Tensor:
         # (batch, 1, tokens, rotated / 2): the 1 is for the heads.
         return rotations_at(positions.unsqueeze(1), self.rotated, self.config.base)
+
+
+class EveryFourth(Rope):
+    """Rotary positions in three blocks of four, and something else in the fourth.
+
+    The fourth blocks have the numbers 3, 7, 11 and so on, counted from 0. A subclass says what they
+    do.
+
+    Attributes:
+        fourth: What they are, for the message about a model that has none.
+    """
+
+    fourth: ClassVar[str]
+
+    def check(self) -> None:
+        config = self.config
+        if config.n_layers < 4:
+            raise ValueError(
+                f'n_layers must be at least 4 with position = "{config.position}", got '
+                f"{config.n_layers}: no block would be {self.fourth}. Take more blocks, "
+                'or position = "rope".'
+            )
+        super().check()
+
+    def in_block(
+        self, layer: int, context: AttentionContext, positions: Tensor
+    ) -> AttentionContext:
+        return context if (layer + 1) % 4 else self.in_fourth(context, positions)
+
+    def in_fourth(self, context: AttentionContext, positions: Tensor) -> AttentionContext:
+        """The context of a fourth block, from that of the others and the queries' positions."""
+        raise NotImplementedError

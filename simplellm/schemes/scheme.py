@@ -64,7 +64,8 @@ class PositionScheme:
 
     Attributes:
         settings: Names of the settings that this scheme reads, of those that not every scheme has:
-            ``"base"``, ``"position_rms"``, ``"rotary_share"``. Others must keep their defaults.
+            ``"base"``, ``"position_rms"``, ``"rotary_share"``, ``"max_distance"``. Others must
+            keep their defaults.
     """
 
     settings: ClassVar[frozenset[str]] = frozenset()
@@ -104,12 +105,15 @@ class PositionScheme:
         """
         return None
 
-    def in_block(self, layer: int, context: AttentionContext) -> AttentionContext:
+    def in_block(
+        self, layer: int, context: AttentionContext, positions: Tensor
+    ) -> AttentionContext:
         """The context of one block: by itself that of all the others.
 
         Args:
             layer: The block's number, from 0.
             context: With this scheme's rotations and bias.
+            positions: Of the queries, ``(batch, queries)``, integer.
         """
         return context
 

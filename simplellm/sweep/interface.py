@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
@@ -23,8 +23,11 @@ class ExperimentLike(Protocol):
     def name(self) -> str: ...
     @property
     def title(self) -> str: ...
-    def selection_runs(self) -> Sequence[RunLike]:
-        """Return the runs that choose a learning rate for each arm; there may be none."""
+    def selection_runs(self, records: Iterable[Record] = ()) -> Sequence[RunLike]:
+        """Return the runs that choose a learning rate for each arm; there may be none.
+
+        The records of those that have finished may call for more.
+        """
 
     def final_runs(self, records: list[Record]) -> Sequence[RunLike]:
         """Return the runs to report, given the records of the selection runs."""

@@ -152,6 +152,11 @@ class State:
         plan = replace(self.plan, selecting=self.plan.selecting | {name})
         return replace(self, plan=plan)._with_runs(experiment.selection_runs())
 
+    def with_selection_runs(self, experiment: ExperimentLike) -> State:
+        """Return the state with the selection runs that the records call for by now."""
+        runs = experiment.selection_runs(self.records.values())
+        return self._with_runs(run for run in runs if run.key not in self.plan.runs)
+
     def with_final_runs(self, name: str, runs: Iterable[RunLike]) -> State:
         """Return the state with the final runs that an experiment has chosen."""
         plan = replace(self.plan, selecting=self.plan.selecting - {name})
@@ -172,7 +177,7 @@ class State:
 
     def selection_records(self, experiment: ExperimentLike) -> list[Record] | None:
         """Return the records of an experiment's selection runs, None while one is missing."""
-        keys = [run.key for run in experiment.selection_runs()]
+        keys = [run.key for run in experiment.selection_runs(self.records.values())]
         if any(key not in self.records for key in keys):
             return None
         return [self.records[key] for key in keys]

@@ -154,7 +154,7 @@ def listing(experiments: Mapping[str, ExperimentLike], records: Iterable[Record]
     by_key = {record.key: record for record in records}
     rows = [["experiment", "selection", "final"]]
     for name, experiment in experiments.items():
-        selection = experiment.selection_runs()
+        selection = experiment.selection_runs(by_key.values())
         found = [by_key[run.key] for run in selection if run.key in by_key]
         final = "after selection"
         if len(found) == len(selection):

@@ -126,6 +126,7 @@ class Sweep:
         if name not in self.state.plan.selecting:
             return
         experiment = self.experiments[name]
+        self.state = self.state.with_selection_runs(experiment)
         records = self.state.selection_records(experiment)
         if records is None:
             return
