@@ -18,7 +18,7 @@ every_scheme = pytest.mark.parametrize("position", POSITIONS)
 def model(position: str = "sinusoidal", **changes: Any) -> SimpleLLM:
     torch.manual_seed(0)
     sizes: dict[str, Any] = {"d_model": 32, "n_layers": 2, "n_heads": 4, "max_seq_len": 16}
-    if position == "nope_every_4":
+    if position in ("nope_every_4", "two_bases"):
         sizes["n_layers"] = 4
     config = SimpleLLMConfig(40, **{**sizes, "init_std": 0.3, **changes}, position=position)
     return SimpleLLM(config).double().eval()

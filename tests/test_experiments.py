@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from simplellm.experiments import EXPERIMENTS, SEEDS, SELECTION_SEED, Experiment
+from simplellm.experiments import EXPERIMENTS, LADDER, SEEDS, SELECTION_SEED, SHORT, Experiment
 from simplellm.model import SimpleLLMConfig
 from simplellm.training import Data, Run
 
@@ -22,8 +22,16 @@ class FakeRecord:
 
 
 def finals(experiment: Experiment) -> list[Run]:
-    fakes: list[Any] = [FakeRecord(run, 1.0) for run in experiment.selection_runs()]
-    return experiment.final_runs(fakes)
+    return experiment.final_runs(selected(experiment))
+
+
+def selected(experiment: Experiment, best: float | None = None) -> list[Any]:
+    """Records of all selection runs, by which a rate is the best of every arm."""
+    best = best or experiment.rates[len(experiment.rates) // 2]
+    fakes: list[Any] = []
+    while len(runs := experiment.selection_runs(fakes)) > len(fakes):
+        fakes = [FakeRecord(run, abs(math.log(run.lr / best))) for run in runs]
+    return fakes
 
 
 def test_no_two_runs_of_the_sweep_are_the_same() -> None:
@@ -44,7 +52,8 @@ def test_every_arm_has_the_same_budget_and_the_same_seeds(name: str) -> None:
     runs = finals(EXPERIMENTS[name])
     assert len({(run.steps, run.batch, run.seq_len, run.task) for run in runs}) == 1
     for arm in EXPERIMENTS[name].arms:
-        assert tuple(run.seed for run in runs if run.arm == arm) == SEEDS
+        seeds = tuple(run.seed for run in runs if run.arm == arm)
+        assert seeds == EXPERIMENTS[name].seeds and len(seeds) >= 3
 
 
 @every_experiment
@@ -82,6 +91,36 @@ def test_a_missing_selection_run_is_named() -> None:
     fakes: list[Any] = [FakeRecord(run, 1.0) for run in experiment.selection_runs()[1:]]
     with pytest.raises(ValueError, match=r"copy has no record of .* 'none' at lr = 0\.003"):
         experiment.final_runs(fakes)
+
+
+def ladder() -> Experiment:
+    return EXPERIMENTS["alibi_300"]
+
+
+@pytest.mark.parametrize("best", LADDER)
+def test_no_rate_is_chosen_at_an_end_of_those_tried_unless_the_ladder_ends(best: float) -> None:
+    fakes = selected(ladder(), best)
+    tried = [run.lr for run in ladder().selection_runs(fakes) if run.arm == "4 heads"]
+    assert tried == sorted(tried) and set(SHORT) <= set(tried)
+    assert ladder().chosen_rates(fakes)["4 heads"] == best
+    assert best in LADDER[:: len(LADDER) - 1] or tried[0] < best < tried[-1]
+
+
+def test_of_equal_rates_the_smallest_is_chosen() -> None:
+    losses = {1e-3: 0.9, 2e-3: 0.506, 5e-3: 0.5, 1e-2: 0.509, 2e-2: 0.7}
+    runs = ladder().selection_runs()
+    fakes: list[Any] = []
+    while len(runs := ladder().selection_runs(fakes)) > len(fakes):
+        fakes = [FakeRecord(run, losses[run.lr]) for run in runs]
+    assert set(ladder().chosen_rates(fakes).values()) == {2e-3}
+
+
+def test_arms_with_a_rate_of_their_own_choose_nothing() -> None:
+    experiment = EXPERIMENTS["rope_rates"]
+    assert experiment.selection_runs() == []
+    runs = experiment.final_runs([])
+    assert {(run.arm, run.lr) for run in runs} == {("0.003", 3e-3), ("0.01", 1e-2), ("0.03", 3e-2)}
+    assert len(runs) == 60
 
 
 def test_matched_arms_swap_sizes_and_nothing_else() -> None:

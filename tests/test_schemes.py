@@ -13,6 +13,7 @@ from torch import Tensor
 
 from simplellm import SimpleLLM, SimpleLLMConfig
 from simplellm.attention import AttentionContext
+from simplellm.cache import KeyValueCache
 from simplellm.relative_positions import rotate, rotations_at
 from simplellm.schemes import POSITION_SCHEMES
 from simplellm.schemes.alibi import Alibi
@@ -21,13 +22,16 @@ from tests.small_models import filled, model, prompt, same
 # -- every fourth block without positions ----------------------------------------------------------
 
 
-def by_hand(module: SimpleLLM, ids: Tensor, without: set[int]) -> Tensor:
-    """Logits of a rotary model whose blocks of some numbers are given no rotations."""
+def by_hand(module: SimpleLLM, ids: Tensor, without: set[int], base: float | None = None) -> Tensor:
+    """Logits of a rotary model whose blocks of some numbers have other rotations, or none."""
     x = module.input_embedding(ids)
     for layer, block in enumerate(module.blocks):
-        rotations = rotations_at(torch.arange(ids.shape[1]), 8)[None, None]
-        context = AttentionContext(rotations=None if layer in without else rotations)
-        x = block(x, context)
+        rotations: Tensor | None = rotations_at(torch.arange(ids.shape[1]), 8)[None, None]
+        if layer in without:
+            rotations = None
+            if base is not None:
+                rotations = rotations_at(torch.arange(ids.shape[1]), 8, base)[None, None]
+        x = block(x, AttentionContext(rotations=rotations))
     return torch.as_tensor(module.norm(x) @ module.output_weight.T)
 
 
@@ -61,6 +65,77 @@ def test_fewer_than_four_blocks_have_no_fourth() -> None:
     )
     with pytest.raises(ValueError, match=message):
         model("nope_every_4", n_layers=3)
+
+
+# -- two bases -------------------------------------------------------------------------------------
+
+
+def test_blocks_3_and_7_have_a_base_of_a_million() -> None:
+    module, ids = model("two_bases", n_layers=9), prompt(2, 9)
+    assert same(module(ids), by_hand(module, ids, {3, 7}, base=1e6))
+    assert not same(module(ids), by_hand(module, ids, {3}, base=1e6))
+    with pytest.raises(ValueError, match="got 3: no block would be of the larger base"):
+        model("two_bases", n_layers=3)
+
+
+# -- the buckets of T5 -----------------------------------------------------------------------------
+
+
+def test_distances_from_the_largest_one_on_share_the_last_bucket() -> None:
+    module = model("t5", max_distance=24)
+    buckets = module.position_bias.buckets  # type: ignore[union-attr, operator]
+    found = buckets(torch.arange(200))  # type: ignore[operator]
+    assert (found[24:] == 31).all() and found[23] < 31
+    assert model("t5").position_bias.max_distance == 128  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"max_distance": 0}, "^max_distance must be at least 1, got 0"),
+        ({"max_distance": 16}, "^max_distance must be more than n_buckets / 2 = 16, got 16"),
+        (
+            {"max_distance": 24, "position": "rope"},
+            "^max_distance must be left at 128 with position = 'rope', got 24: it has no buckets",
+        ),
+    ],
+)
+def test_a_largest_distance_that_cannot_be_is_refused(
+    changes: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        model(**{"position": "t5", **changes})
+
+
+# -- both sides ------------------------------------------------------------------------------------
+
+
+def test_without_mask_and_positions_the_outputs_move_with_the_inputs() -> None:
+    module, ids = model("none", causal=False), prompt(2, 9)
+    order = torch.randperm(9, generator=torch.Generator().manual_seed(1))
+    assert same(module(ids[:, order]), module(ids)[:, order])
+    assert not same(model("none")(ids[:, order]), model("none")(ids)[:, order])
+
+
+@pytest.mark.parametrize("position", ["sinusoidal", "learned", "rope", "alibi", "none"])
+def test_a_model_of_both_sides_reads_padded_and_packed_texts_as_each_alone(position: str) -> None:
+    module, ids = model(position, causal=False), prompt(1, 9)
+    mask = torch.tensor([[0, 0, 1, 1, 1, 1, 1, 1, 1]])
+    assert same(module(ids, attention_mask=mask)[:, 2:], module(ids[:, 2:]))
+    texts = torch.tensor([[0, 0, 0, 0, 1, 1, 1, 1, 1]])
+    packed = module(ids, segment_ids=texts)
+    assert same(packed[:, :4], module(ids[:, :4])) and same(packed[:, 4:], module(ids[:, 4:]))
+    assert torch.allclose(module.attention_weights(ids).sum(-1), torch.ones(1).double())
+
+
+def test_a_model_of_both_sides_neither_generates_nor_remembers() -> None:
+    module, ids = model("rope", causal=False), prompt(1, 4)
+    with pytest.raises(ValueError, match=r"^causal must be True for a model to generate, got F"):
+        module.generate(ids, 1)
+    with pytest.raises(ValueError, match=r"^causal must be True .* be used with a cache, got F"):
+        module(ids, cache=KeyValueCache(2))
+    with pytest.raises(ValueError, match=r'^causal must be True with position = "t5", got False'):
+        model("t5", causal=False)
 
 
 # -- partial rotation ------------------------------------------------------------------------------
@@ -146,15 +221,18 @@ def test_every_share_that_an_error_offers_is_taken() -> None:
 # -- checkpoints -----------------------------------------------------------------------------------
 
 
-def test_a_checkpoint_from_before_partial_rotation_loads_and_means_all_of_it(
-    tmp_path: Path,
+@pytest.mark.parametrize(
+    ("setting", "meant"), [("rotary_share", 1), ("max_distance", 128), ("causal", True)]
+)
+def test_a_checkpoint_from_before_a_setting_loads_and_means_what_it_meant(
+    setting: str, meant: object, tmp_path: Path
 ) -> None:
     module, ids, path = model("rope"), prompt(1, 5), tmp_path / "model.pt"
     module.save(path)
     content = torch.load(path, weights_only=True)
-    assert content["config"].pop("rotary_share") == 1
+    assert content["config"].pop(setting) == meant
     torch.save(content, path)
-    assert SimpleLLM.load(path).config.rotary_share == 1
+    assert getattr(SimpleLLM.load(path).config, setting) == meant
     assert same(SimpleLLM.load(path)(ids), module(ids))
 
 
@@ -175,7 +253,7 @@ def test_a_saved_model_comes_back_with_its_scheme(
 class AlibiEvery2(Alibi):
     """ALiBi in every second block, and nothing in the others."""
 
-    def in_block(self, layer: int, context: AttentionContext) -> AttentionContext:
+    def in_block(self, layer: int, context: AttentionContext, _: Tensor) -> AttentionContext:
         return context if layer % 2 else dataclasses.replace(context, bias=None)
 
 

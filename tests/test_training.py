@@ -15,7 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from simplellm.model import SimpleLLM
+from simplellm.model import SimpleLLM, next_token_loss
+from simplellm.sinusoids import frequencies
+from simplellm.stretching import StretchedRope, stretched_rates
 from simplellm.training import (
     MEASURES,
     Data,
@@ -31,6 +33,7 @@ from simplellm.training import (
     thin,
     train,
 )
+from simplellm.vocabulary import BOS, EOS, PAD
 
 quick = settings(max_examples=30, deadline=None, database=None)
 
@@ -82,6 +85,9 @@ def test_every_setting_changes_the_key() -> None:
         "windows": "aligned",
         "measures": {},
         "weight_decay": 0.1,
+        "last_gain": 0.5,
+        "keep_best": 2,
+        "stretch": {"by": "ntk", "factor": 2, "steps": 1},
     }
     assert set(changes) == {field.name for field in dataclasses.fields(Run)}
     keys = {run().key} | {run(**{name: value}).key for name, value in changes.items()}
@@ -108,6 +114,9 @@ def test_the_order_in_which_settings_are_written_does_not_change_the_key() -> No
         ({"stage": "last"}, "stage must be 'select' or 'final', got 'last'"),
         ({"table_lr": -1.0}, "table_lr must be positive and finite, got -1.0"),
         ({"weight_decay": -0.1}, "weight_decay must be at least 0, got -0.1"),
+        ({"last_gain": 0.0}, "last_gain must be positive and finite, got 0.0"),
+        ({"keep_best": -1}, "keep_best must be at least 0, got -1"),
+        ({"stretch": {"by": "ntk"}}, "stretch must have by, factor and steps, got by"),
         ({"windows": "none"}, "windows must be 'random' or 'aligned', got 'none'"),
         ({"table": "cauchy"}, "table must be 'normal' or 'uniform', got 'cauchy'"),
         ({"measures": {"speed": {}}}, "measures must be among test, .*, got speed"),
@@ -159,7 +168,7 @@ def test_the_selection_round_is_judged_on_other_data_than_the_final_one() -> Non
 def test_text_is_judged_on_text_that_training_never_sees() -> None:
     data = Data(run(task="text", task_options={}, seq_len=32))
     trained = {tuple(block) for block in data.train_blocks.tolist()}
-    judged = {tuple(block) for block in data.test_blocks.tolist()}
+    judged = {tuple(block) for half in data.test_blocks.values() for block in half.tolist()}
     assert len(judged) > 30 and not trained & judged
 
 
@@ -178,14 +187,14 @@ def test_a_smaller_text_is_the_start_of_the_larger() -> None:
     assert len(Data(run(task_options={"size": 20}, **options)).train_blocks) == 1
     assert 19_000 < small.train_blocks.numel() <= 20_000
     assert torch.equal(small.train_blocks, whole.train_blocks[: len(small.train_blocks)])
-    assert torch.equal(small.test_blocks, whole.test_blocks)
+    assert torch.equal(small.test_blocks["final"], whole.test_blocks["final"])
 
 
 def test_a_text_may_be_read_in_byte_pairs_and_has_no_other_option() -> None:
     pairs = Data(run(task="text", task_options={"bpe": 270}, seq_len=32))
     assert pairs.vocab_size == pairs.vocabulary.vocab_size == 270 and pairs.seq_len == 32
     with pytest.raises(
-        ValueError, match="options of text must be among bpe, bytes, size, got word, words"
+        ValueError, match="be among bos, bpe, bytes, corpus, masked, size, got word, words"
     ):
         Data(run(task="text", task_options={"size": 99, "word": 1, "words": 2}))
 
@@ -230,6 +239,41 @@ def test_the_same_examples_judge_every_seed(task: str) -> None:
     one.train_batch()
     assert torch.equal(one.test_batch()[0], other.test_batch()[0])
     assert len(one.test_batch()[0]) == 256 and one.test_batch(40)[0].shape[1] == 40
+
+
+def test_bos_stands_before_each_window_and_what_is_asked_stays_the_same() -> None:
+    def batch(**options: Any) -> tuple[Tensor, Tensor]:
+        return Data(run(task="text", task_options=options, seq_len=32)).train_batch()[:2]
+
+    (ids, targets), (after_bos, asked) = batch(), batch(bos=True)
+    assert torch.equal(after_bos[:, 1:], ids) and (after_bos[:, 0] == BOS).all()
+    assert torch.equal(asked[:, 1:], targets) and (asked[:, 0] == PAD).all()
+
+
+def test_what_is_hidden_is_asked_for_and_nothing_else() -> None:
+    data = Data(run(task="text", task_options={"masked": True}, seq_len=32, batch=64))
+    for ids, asked in (data.train_batch()[:2], data.test_batch()):
+        assert torch.equal(ids == EOS, asked != PAD)
+        assert 0.1 < (ids == EOS).float().mean() < 0.2
+    whole = Data(run(task="text", task_options={}, seq_len=32)).test_batch()[0]
+    ids, asked = data.test_batch()
+    assert torch.equal(torch.where(ids == EOS, asked, ids), whole)
+    assert torch.equal(data.test_batch()[0], ids)
+
+
+def test_a_longer_training_has_a_text_of_its_own() -> None:
+    data = Data(run(task="text", task_options={"corpus": "django"}, seq_len=64))
+    assert data.train_blocks.numel() > 5_400_000 > 6000 * 28 * 64 / 2  # read less than twice
+    with pytest.raises(ValueError, match=r"^corpus must be one of python, django, got 'bible'"):
+        Data(run(task="text", task_options={"corpus": "bible"}))
+
+
+def test_longer_windows_are_as_many_times_fewer() -> None:
+    data = Data(run(batch=8))
+    assert data.train_batch(longer=4)[0].shape == (2, 48)
+    text = Data(run(task="text", task_options={}, seq_len=32, batch=8))
+    assert text.train_batch(longer=4)[0].shape == (2, 128)
+    assert text.train_batch(longer=16)[0].shape == (1, 512)
 
 
 # -- training --------------------------------------------------------------------------------------
@@ -278,6 +322,59 @@ def test_a_uniform_table_has_the_same_spread_and_an_edge() -> None:
     table = build_model(described, Data(described)).input_embedding.token_embedding.embedding.weight
     assert table.std().item() == pytest.approx(0.02, rel=0.03)
     assert table.abs().max().item() <= 0.02 * math.sqrt(3)
+
+
+def test_the_last_gain_starts_where_it_was_asked_to() -> None:
+    described = run(last_gain=0.125)
+    data = Data(described)
+    model, usual = build_model(described, data), build_model(run(), data)
+    assert (model.norm.weight == 0.125).all()
+    different = [
+        name
+        for (name, one), other in zip(
+            model.state_dict().items(), usual.state_dict().values(), strict=True
+        )
+        if not torch.equal(one, other)
+    ]
+    assert different == ["norm.weight"]
+
+
+def test_the_weights_kept_are_those_of_the_step_with_the_lowest_loss() -> None:
+    # At this rate the last steps are worse than some before.
+    described = run(steps=60, lr=1.0, keep_best=3, warmup=1)
+    losses: dict[int, float] = {}
+
+    def look(step: int, model: SimpleLLM) -> None:
+        if step and step % 3 == 0:
+            ids, targets = data.test_batch(stage="select")
+            with torch.no_grad():
+                losses.setdefault(step, next_token_loss(model(ids), targets).item())
+
+    data = Data(described)
+    trained = fit(described, on_step=look)
+    assert len(losses) == 20
+    best = min(losses, key=lambda step: losses[step])
+    assert trained.best_step == best and best < 60
+    assert train(described)["scores"]["best_step"] == best
+    ids, targets = data.test_batch(stage="select")
+    assert next_token_loss(trained.model(ids), targets).item() == pytest.approx(losses[best])
+    assert fit(run()).best_step is None
+
+
+def test_a_stretched_model_is_the_trained_one_with_other_rates_and_may_train_on() -> None:
+    def ended(**stretch: Any) -> SimpleLLM:
+        options = {"k": 2, "seq_len": 12}
+        return fit(run(model={"position": "rope"}, task_options=options, stretch=stretch)).model
+
+    plain, stretched = ended(), ended(by="yarn", factor=4, steps=0)
+    further = ended(by="yarn", factor=4, steps=2)
+    for name, weight in plain.state_dict().items():
+        assert torch.equal(weight, stretched.state_dict()[name])
+    assert not torch.equal(plain.norm.weight, further.norm.weight)
+    for model in (stretched, further):
+        assert isinstance(model.scheme, StretchedRope)
+        expected = stretched_rates(frequencies(8, 10_000.0), "yarn", 4, 12, 10_000.0)
+        assert torch.equal(model.scheme.rates, expected)
 
 
 def test_the_learning_rate_rises_falls_and_ends_at_a_tenth() -> None:

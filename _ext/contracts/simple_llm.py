@@ -80,7 +80,7 @@ CONTRACT = Contract(
                 V,
                 "position",
                 "'rotary'",
-                "none, sinusoidal, learned, rope, alibi, t5, nope_every_4",
+                "none, sinusoidal, learned, rope, alibi, t5, nope_every_4, two_bases",
             ),
         ),
         refuse(
