@@ -71,6 +71,8 @@ CONTRACT = Contract(
             position_rms=POSITIVE,
             padding_idx=ID,
             base=POSITIVE,
+            max_distance=COUNT,
+            causal=FLAG,
         ),
         refuse("SimpleLLMConfig(3, 8, 1, 2, 16)", V, "vocab_size", "at least 4", "got 3", "EOS"),
         refuse("SimpleLLMConfig(10, 8, 1, 3, 16)", V, "n_heads", "d_model = 8", "got 3"),
@@ -106,6 +108,14 @@ CONTRACT = Contract(
         refuse(
             "SimpleLLMConfig(10, 8, 1, 2, 16, position='t5', base=500.0)",
             *(V, "base", "10000", "'t5'", "500.0"),
+        ),
+        refuse(
+            "SimpleLLMConfig(10, 8, 1, 2, 16, position='t5', max_distance=16)",
+            *(V, "max_distance", "more than n_buckets / 2 = 16", "got 16"),
+        ),
+        refuse(
+            "SimpleLLMConfig(10, 8, 1, 2, 16, position='t5', causal=False)",
+            *(V, "causal", "True", '"t5"', "False"),
         ),
         refuse("SimpleLLM(10)", T, "config", "SimpleLLMConfig", "int"),
         *each("SimpleLLM", "config=SimpleLLMConfig(10, 8, 1, 2, 16)", dtype=FLOAT_DTYPE),
