@@ -121,9 +121,10 @@ class Experiment:
                     break
                 losses = {run.lr: _loss(found[run.key]) for run in tried}
                 lowest, highest = LADDER.index(rates[0]), LADDER.index(rates[-1])
-                if _choice(losses) == rates[0] and lowest > 0:
+                choice = _choice(losses)
+                if choice == rates[0] and lowest > 0:
                     rates.insert(0, LADDER[lowest - 1])
-                elif min(losses, key=losses.__getitem__) == rates[-1] and highest + 1 < len(LADDER):
+                elif choice == rates[-1] and highest + 1 < len(LADDER):
                     rates.append(LADDER[highest + 1])
                 else:
                     break
