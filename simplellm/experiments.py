@@ -33,9 +33,9 @@ SELECTION_SEED = 100
 RATES = (3e-3, 1e-2, 3e-2)
 
 #: All rates that there are to go on to, a bit more than a factor of two apart.
-LADDER = (2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 1e-2, 2e-2, 5e-2, 1e-1)
+LADDER = (2e-5, 5e-5, 1e-4, 2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 1e-2, 2e-2, 5e-2, 1e-1)
 #: Candidates on the ladder to begin with: for trainings of some hundred steps, and of thousands.
-SHORT, LONG = LADDER[4:7], LADDER[3:6]
+SHORT, LONG = LADDER[7:10], LADDER[6:9]
 #: Losses, in nats, that differ by less count as equal when a rate is chosen.
 EQUAL = 0.01
 
