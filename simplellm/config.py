@@ -23,7 +23,12 @@ from .sinusoids import DEFAULT_BASE
 POSITIONS = tuple(POSITION_SCHEMES)
 
 #: Settings that came after the first checkpoints, with what those meant.
-ADDED_SETTINGS = {"rotary_share": 1.0, "max_distance": 128, "causal": True}
+ADDED_SETTINGS = {
+    "rotary_share": 1.0,
+    "max_distance": 128,
+    "causal": True,
+    "embedding_norm": False,
+}
 
 #: Settings that only some schemes read, and why the others do not.
 _OF_SOME_SCHEMES = {
@@ -63,6 +68,8 @@ class SimpleLLMConfig:
         max_distance: Distance from which on all keys share the last bucket of ``"t5"``.
         causal: Whether a token attends only to itself and to those before it, as a model that
             generates must; otherwise it attends to all ("bidirectional", as in BERT).
+        embedding_norm: Whether the input vectors are normalised before the first block, as in BERT
+            and BLOOM.
 
     Raises:
         TypeError, ValueError: For each bad argument, by name.
@@ -93,6 +100,7 @@ class SimpleLLMConfig:
     rotary_share: float = 1.0
     max_distance: int = 128
     causal: bool = True
+    embedding_norm: bool = False
 
     def __post_init__(self) -> None:
         for setting in dataclasses.fields(self):
@@ -109,6 +117,7 @@ class SimpleLLMConfig:
         check_bool("tie_weights", self.tie_weights)
         check_bool("scale", self.scale)
         check_bool("causal", self.causal)
+        check_bool("embedding_norm", self.embedding_norm)
         check_init_std(self.init_std)
         check_base(self.base)
         if self.vocab_size < 4:

@@ -487,17 +487,41 @@ def _of_heads() -> Iterable[Experiment]:
         )
 
 
+def _with_model(arm: Mapping[str, Any], **model: Any) -> dict[str, Any]:
+    """An arm with more settings of its model."""
+    return {**arm, "model": {**arm.get("model", {}), **model}}
+
+
+def _starts() -> dict[str, dict[str, Any]]:
+    """The starts of the token table that code bases and tutorials have, at width 64."""
+    width, ids = MICROSCOPE["d_model"], 130  # of the long text, with PAD, BOS and EOS
+    spreads: dict[str, dict[str, Any]] = {
+        "0.02": {"model": {"init_std": 0.02}},
+        "d^-1/2": {"model": {"init_std": width**-0.5}},
+        # Glorot's uniform distribution on (ids, width), as the Annotated Transformer draws it.
+        "Xavier": {"model": {"init_std": math.sqrt(2 / (ids + width))}, "table": "uniform"},
+        # As PyTorch's tutorial on language modelling draws it.
+        "U(-0.1, 0.1)": {"model": {"init_std": 0.1 / math.sqrt(3)}, "table": "uniform"},
+    }
+    arms = {
+        f"{name}, {factor}": _with_model(arm, scale=factor == "factor")
+        for name, arm in spreads.items()
+        for factor in ("no factor", "factor")
+    }
+    small = spreads["0.02"]
+    # What raises the rate of the table with the width (as muP does under Adam), and what makes the
+    # start's size meaningless.
+    arms["0.02, faster table"] = {**_with_model(small, scale=False), "table_lr": 8.0}
+    arms["0.02, norm"] = _with_model(small, scale=False, embedding_norm=True)
+    return arms
+
+
 _SIZES = {"small": 0.02, "large": math.sqrt(0.5)}
 _FACTORS: dict[str, dict[str, Any]] = {
     "factor": {"model": {"scale": True}},
     "no factor": {"model": {"scale": False}},
     "no factor, faster table": {"model": {"scale": False}, "table_lr": 8.0},
 }
-
-
-def _with_model(arm: Mapping[str, Any], **model: Any) -> dict[str, Any]:
-    """An arm with more settings of its model."""
-    return {**arm, "model": {**arm.get("model", {}), **model}}
 
 
 _SECOND_ROUND = (
@@ -568,6 +592,34 @@ _SECOND_ROUND = (
             f"{start}, {rate}": {"model": {"init_std": std}, "table_lr": times}
             for start, std in (("small", 0.02), ("8 times larger", 0.16))
             for rate, times in (("usual rate", 1.0), ("8 times faster", 8.0))
+        },
+        rates=SHORT,
+        ladder=True,
+    ),
+    Experiment(
+        name="starts",
+        title="How code bases start the token table, with sinusoids: 600 steps of a long text",
+        common={
+            **_LONG_TEXT,
+            "model": {**MICROSCOPE, "position": "sinusoidal"},
+            "steps": 600,
+        },
+        arms=_starts(),
+        rates=SHORT,
+        ladder=True,
+    ),
+    Experiment(
+        name="tied_factor",
+        title="The factor on a tied table with RoPE, as Gemma has it: 600 steps of a long text",
+        common={
+            **_LONG_TEXT,
+            "model": {**MICROSCOPE, "position": "rope", "tie_weights": True},
+            "steps": 600,
+        },
+        arms={
+            f"std {spread}, {factor}": {"model": {"init_std": std, "scale": factor == "factor"}}
+            for spread, std in (("0.02", 0.02), ("d^-1/2", 0.125))
+            for factor in ("no factor", "factor")
         },
         rates=SHORT,
         ladder=True,

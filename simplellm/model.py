@@ -99,6 +99,7 @@ class SimpleLLM(nn.Module):
         scheme: The :class:`~simplellm.schemes.PositionScheme`.
         input_embedding: An :class:`InputEmbedding`, or, where positions live in attention or
             nowhere, token rows and dropout alone. Either has ``token_embedding``.
+        embedding_norm: The ``nn.LayerNorm`` of the input vectors, with ``embedding_norm``; or None.
         position_bias: The trained attention bias of ``"t5"``, one for all blocks; or None.
         blocks: An ``nn.ModuleList`` of the blocks.
         norm: The last ``nn.LayerNorm``.
@@ -141,6 +142,9 @@ class SimpleLLM(nn.Module):
         factory: dict[str, Any] = {"device": device, "dtype": dtype}
         self.scheme = POSITION_SCHEMES[config.position](config)
         self.input_embedding = self.scheme.input_embedding(**factory)
+        self.embedding_norm = (
+            nn.LayerNorm(config.d_model, **factory) if config.embedding_norm else None
+        )
         self.position_bias = self.scheme.bias_module(**factory)
         self.blocks = nn.ModuleList(Block(config, **factory) for _ in range(config.n_layers))
         self.norm = nn.LayerNorm(config.d_model, **factory)
@@ -158,6 +162,8 @@ class SimpleLLM(nn.Module):
         for block in self.blocks:
             block.reset_parameters()  # type: ignore[operator]
         self.norm.reset_parameters()
+        if self.embedding_norm is not None:
+            self.embedding_norm.reset_parameters()
         if self.position_bias is not None:
             self.position_bias.reset_parameters()  # type: ignore[operator]
         if self.output is not None:
@@ -287,6 +293,8 @@ class SimpleLLM(nn.Module):
             elif mask is not None or cached.positions is not None:
                 positions = cached.next_positions(mask, seq_len, ids.device).expand(batch, -1)
         x = self.input_embedding(ids, start=len(cached), positions=positions)
+        if self.embedding_norm is not None:
+            x = self.embedding_norm(x)
         if positions is None:
             start = len(cached)
             query_positions = torch.arange(start, start + seq_len, device=ids.device).unsqueeze(0)

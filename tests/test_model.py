@@ -30,7 +30,7 @@ def model(position: str = "sinusoidal", **changes: Any) -> SimpleLLM:
     settings = {
         "vocab_size": 40,
         "d_model": 32,
-        "n_layers": 4 if position == "nope_every_4" else 2,
+        "n_layers": 4 if position in ("nope_every_4", "two_bases") else 2,
         "n_heads": 4,
         "max_seq_len": 16,
         "position": position,
@@ -62,7 +62,7 @@ def test_no_logit_depends_on_a_later_id(position: str, padding_idx: int | None) 
     assert torch.allclose(before[0, :6], after[0, :6], atol=1e-5)
 
 
-@pytest.mark.parametrize("position", [p for p in POSITIONS if p not in ("none", "nope_every_4")])
+@pytest.mark.parametrize("position", ["sinusoidal", "learned", "rope", "alibi", "t5"])
 def test_every_scheme_but_none_tells_the_order_of_what_came_before(position: str) -> None:
     ids = prompt(1, 6)
     swapped = ids[:, [2, 1, 0, 3, 4, 5]]
@@ -564,7 +564,7 @@ CONFIG = SimpleLLMConfig(40, d_model=32, n_layers=2, n_heads=4, max_seq_len=16)
         (
             {"position": "t6"},
             ValueError,
-            "one of none, sinusoidal, learned, rope, alibi, t5, nope_every_4, got",
+            "one of none, sinusoidal, learned, rope, alibi, t5, nope_every_4, two_bases, got",
         ),
         ({"n_heads": 5}, ValueError, r"divide d_model = 32, got 5: .* width d_model / n_heads\.$"),
         ({"n_heads": 0}, ValueError, "^n_heads must be at least 1, got 0"),
@@ -633,3 +633,22 @@ def test_the_loss_is_the_mean_over_what_is_not_pad() -> None:
 def test_a_loss_over_nothing_is_refused() -> None:
     with pytest.raises(ValueError, match="targets must hold something beside PAD = 0"):
         next_token_loss(torch.zeros(1, 2, 5), torch.zeros(1, 2, dtype=torch.int64))
+
+
+@pytest.mark.parametrize("position", ["sinusoidal", "rope"])
+def test_input_vectors_are_normalised_where_that_is_asked_for(position: str) -> None:
+    torch.manual_seed(0)
+    config = SimpleLLMConfig(40, 32, 2, 4, 16, position=position, embedding_norm=True)
+    model, ids = SimpleLLM(config), torch.randint(3, 40, (2, 9))
+    assert model.embedding_norm is not None
+    seen: list[torch.Tensor] = []
+    model.blocks[0].register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+    model(ids)
+    (x,) = seen
+    assert torch.allclose(x.mean(-1), torch.zeros(()), atol=1e-5)
+    assert torch.allclose(x.var(-1, unbiased=False), torch.ones(()), atol=0.05)
+    with torch.no_grad():
+        model.embedding_norm.weight.fill_(3.0)
+    model.reset_parameters()
+    assert (model.embedding_norm.weight == 1).all()
+    assert SimpleLLM(SimpleLLMConfig(40, 32, 2, 4, 16)).embedding_norm is None

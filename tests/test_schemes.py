@@ -222,7 +222,8 @@ def test_every_share_that_an_error_offers_is_taken() -> None:
 
 
 @pytest.mark.parametrize(
-    ("setting", "meant"), [("rotary_share", 1), ("max_distance", 128), ("causal", True)]
+    ("setting", "meant"),
+    [("rotary_share", 1), ("max_distance", 128), ("causal", True), ("embedding_norm", False)],
 )
 def test_a_checkpoint_from_before_a_setting_loads_and_means_what_it_meant(
     setting: str, meant: object, tmp_path: Path

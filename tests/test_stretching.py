@@ -91,7 +91,7 @@ def test_what_no_rates_can_be_made_of_is_refused(change: dict[str, object], mess
 
 
 def test_one_pair_has_no_larger_base() -> None:
-    with pytest.raises(ValueError, match='^by must not be "ntk" for one pair'):
+    with pytest.raises(ValueError, match=r'^by must not be "ntk" for one pair'):
         stretched_rates(torch.ones(1), "ntk", 4, 16, 10_000.0)
 
 

@@ -73,6 +73,7 @@ CONTRACT = Contract(
             base=POSITIVE,
             max_distance=COUNT,
             causal=FLAG,
+            embedding_norm=FLAG,
         ),
         refuse("SimpleLLMConfig(3, 8, 1, 2, 16)", V, "vocab_size", "at least 4", "got 3", "EOS"),
         refuse("SimpleLLMConfig(10, 8, 1, 3, 16)", V, "n_heads", "d_model = 8", "got 3"),
