@@ -26,10 +26,13 @@ from simplellm.records import (
     final_scores,
     load,
     make_record,
+    holm,
     mean_and_interval,
+    mean_and_range,
     read_records,
     settings_key,
     shipped_records,
+    t_probability,
     t_quantile,
 )
 
@@ -481,9 +484,111 @@ def test_a_diverged_seed_is_not_hidden() -> None:
     assert all(map(math.isnan, mean_and_interval([1.0, math.nan, 2.0])))
 
 
+@quick
+@given(probability=st.floats(0.001, 0.999), degrees=st.integers(1, 60))
+def test_the_distribution_function_undoes_the_quantile(probability: float, degrees: int) -> None:
+    found = t_probability(t_quantile(probability, degrees), degrees)
+    assert found == pytest.approx(probability, abs=1e-10)
+
+
+@pytest.mark.parametrize(
+    ("t", "degrees", "known"),
+    [
+        (0.0, 4, 0.5),
+        (1.0, 1, 0.75),  # Cauchy's: 1/2 + atan(1) / π
+        (-1.0, 1, 0.25),
+        (1.0, 2, 0.5 + 1 / (2 * math.sqrt(3))),
+        (2.0, 4, 0.5 + 0.5 * (2 / math.sqrt(8)) * (1 + 0.25)),  # sine (1 + cosine² / 2)
+        (2.776, 4, 0.975),
+        (12.706, 1, 0.975),
+        (1.96, 100_000, 0.975),
+        (math.inf, 4, 1.0),
+        (-math.inf, 4, 0.0),
+    ],
+)
+def test_the_distribution_function_has_its_known_values(t: float, degrees: int, known) -> None:
+    assert t_probability(t, degrees) == pytest.approx(known, abs=2e-5)
+
+
+def test_the_probability_of_what_is_no_number_is_none() -> None:
+    assert math.isnan(t_probability(math.nan, 4))
+
+
+@quick
+@given(values=st.lists(st.floats(0, 1), min_size=2, max_size=8))
+def test_the_range_of_accuracies_stays_between_their_bounds(values: list[float]) -> None:
+    mean, low, high = mean_and_range(values)
+    assert 0 <= low <= high <= 1
+    assert low - 1e-12 <= mean <= high + 1e-12
+    assert low in values and high in values
+
+
+def test_the_range_of_five_seeds_holds_the_median_as_often_as_it_says() -> None:
+    # Of a lopsided distribution near its bound, where Student's interval passes 1.
+    draws = numpy.random.default_rng(0).beta(8, 0.5, size=(5, 20_000))
+    _, low, high = mean_and_range(draws)
+    median = float(numpy.median(numpy.random.default_rng(1).beta(8, 0.5, size=1_000_000)))
+    assert ((low <= median) & (median <= high)).mean() == pytest.approx(1 - 2**-4, abs=0.01)
+    mean, half_width = mean_and_interval(draws)
+    assert (mean + half_width > 1).mean() > 0.5
+
+
+def test_one_seed_has_no_range_and_a_diverged_one_is_not_hidden() -> None:
+    mean, low, high = mean_and_range([0.5])
+    assert mean == 0.5 and math.isnan(low) and math.isnan(high)
+    assert all(map(math.isnan, mean_and_range([0.5, math.nan])))
+
+
+def test_curves_have_a_range_at_every_point() -> None:
+    curves = numpy.random.default_rng(0).uniform(size=(5, 3, 2))
+    whole = mean_and_range(curves)
+    assert [a.shape for a in whole] == [(3, 2)] * 3
+    assert [a[2, 1] for a in whole] == pytest.approx(mean_and_range(curves[:, 2, 1]))
+
+
+@pytest.mark.parametrize(
+    ("p_values", "survive"),
+    [
+        ([], []),
+        ([0.05], [True]),
+        ([0.051], [False]),
+        ([0.025, 0.05], [True, True]),
+        ([0.026, 0.001], [True, True]),
+        ([0.026, 0.026], [False, False]),
+        ([0.01, 0.04, 0.03, 0.005], [True, False, False, True]),  # worked in many textbooks
+        ([math.nan, 0.02], [False, True]),
+        ([math.nan, 0.03], [False, False]),  # what cannot be tested was asked all the same
+        ([0.0, 0.0, 1.0], [True, True, False]),
+    ],
+)
+def test_holm_compares_the_smallest_p_with_the_strictest_limit(p_values, survive) -> None:
+    assert holm(p_values) == survive
+
+
+@quick
+@given(p_values=st.lists(st.floats(0, 1), max_size=12), level=st.floats(0.01, 0.2))
+def test_holm_lies_between_bonferroni_and_no_correction(p_values, level: float) -> None:
+    survives = holm(p_values, level)
+    for p, kept in zip(p_values, survives, strict=True):
+        assert kept or p > level / len(p_values)  # Bonferroni's survive
+        assert not kept or p <= level
+    kept = [p for p, k in zip(p_values, survives, strict=True) if k]
+    lost = [p for p, k in zip(p_values, survives, strict=True) if not k]
+    assert not kept or not lost or max(kept) <= min(lost)
+
+
+def test_holm_is_wrong_about_any_of_many_true_hypotheses_as_seldom_as_it_says() -> None:
+    chance = numpy.random.default_rng(0)
+    wrong = [any(holm(chance.uniform(size=20).tolist())) for _ in range(4000)]
+    assert numpy.mean(wrong) == pytest.approx(0.05, abs=0.012)
+
+
 @pytest.mark.parametrize(
     ("call", "words"),
     [
+        (lambda: mean_and_range([]), ["values", "(0,)"]),
+        (lambda: holm([0.1], 5), ["level", "5", "between 0 and 1"]),
+        (lambda: t_probability(1.0, 0), ["degrees", "0", "at least 1"]),
         (lambda: mean_and_interval([]), ["values", "(0,)"]),
         (lambda: mean_and_interval(3.0), ["values", "()"]),
         (lambda: mean_and_interval([1, 2], 95), ["confidence", "95", "between 0 and 1"]),

@@ -1,19 +1,41 @@
-"""Claims, the numbers that are measured for them, and their verdicts."""
+"""Claims, the numbers that are measured for them, and their verdicts.
+
+Who says it
+    A claim is a sentence that somebody made: it has sources that can be opened. One that has none
+    is a guess that readers make, and is shown in a group of its own.
+
+Conditions
+    They are chosen by a rule that was written down before the numbers were looked at:
+
+    - A formula is asked at every width of ``WIDTHS``; where a whole model has to be built, at
+      every width of ``MODEL_WIDTHS``.
+    - Trained models are asked with every arm, on every task and at every place past the edge that
+      the sentence speaks of and that has been trained. A task that both sides of a comparison
+      solve is left out, because it cannot tell them apart.
+    - A condition that the sentence excludes, that makes it true by definition, or that is about
+      something else is none.
+
+Chance
+    Whatever is drawn or trained is measured with five seeds at least and shown with its spread. A
+    condition of trained models is decided only if its p survives Holm's correction for all of
+    them (:func:`judge_all`).
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from ..experiments import MICROSCOPE
 from ..printing import prints_anywhere
-from ..records import Record, final_scores, load, mean_and_interval
+from ..records import Record, final_scores, holm, load, mean_and_interval, mean_and_range
 from .rules import Outcome, Rule, Verdict, verdict
 
 #: One number for each seed, or one number where chance plays no part; by condition.
@@ -35,8 +57,18 @@ CHAPTERS = {
     "12_real_models": "12 Does it hold",
 }
 
+#: The widths at which a formula is asked: the smallest with four pairs, that of this book's small
+#: model, of Vaswani et al. 2017, and two of models in use.
+WIDTHS = (8, 64, 512, 2048, 4096)
+#: The widths at which a model of two blocks is built.
+MODEL_WIDTHS = (8, 64, 512)
+#: How often what is drawn at random is drawn.
+DRAWS = 5
+
 #: The scale of what is computed.
-EXACT = "computed, no training"
+EXACT = "computed, no chance in it"
+#: The scale of what is drawn and not trained.
+DRAWN = f"drawn {DRAWS} times, not trained"
 #: The scale of the experiments on tasks.
 TASK = "about 100,000 parameters, 32 positions, random symbols, 5 seeds"
 #: The scale of the experiments on text.
@@ -66,18 +98,37 @@ class InModel:
     unit: str = ""
 
 
+@dataclass(frozen=True)
+class Source:
+    """A place where a sentence was made, which a reader can open.
+
+    Attributes:
+        where: Its name, with the section, table or comment.
+        url: Its address.
+        says: The words there.
+    """
+
+    where: str
+    url: str
+    says: str = ""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Claim:
-    """A sentence one meets, and how this book finds out whether it is true.
+    """A sentence that somebody made, and how this book finds out whether it is true.
 
     Attributes:
         key: Names it in links: lower-case letters, digits and hyphens.
-        text: The sentence.
-        made: Where one meets it.
+        text: The sentence, in our words.
+        sources: Where it was made. Without one it is a guess that readers make.
         number: What the measured number is, in words.
         unit: Its unit, if it has one.
         measure: Computes the numbers, by condition.
         rule: Decides for each condition.
+        share: Whether the number is a share, from 0 to 1: it is then shown with the range of the
+            seeds, because Student's interval may leave these bounds.
+        trained: Whether the seeds are trained models, so that the claim takes part in Holm's
+            correction.
         scale: The size of what was measured.
         chapter: The notebook that shows it, a key of ``CHAPTERS``.
         section: The heading there, if one section shows it.
@@ -88,7 +139,7 @@ class Claim:
 
     key: str
     text: str
-    made: str
+    sources: tuple[Source, ...] = ()
     number: str
     measure: Callable[[], Measured]
     rule: Rule
@@ -96,6 +147,8 @@ class Claim:
     chapter: str
     section: str = ""
     unit: str = ""
+    share: bool = False
+    trained: bool = False
     instead: str = ""
     elsewhere: str = ""
     in_models: tuple[InModel, ...] = ()
@@ -115,34 +168,55 @@ class Finding:
     Attributes:
         condition: Under which it was measured.
         values: One for each seed, or one.
-        mean, half_width: Of Student's t interval; the half width is 0 where there is one number
-            and chance plays no part.
-        outcome: That of the claim's rule for the interval.
+        mean: Of the seeds.
+        low, high: The ends of Student's t interval, or of the seeds' range where the number is a
+            share; both are the number itself where chance plays no part.
+        outcome: That of the claim's rule.
+        p: One-sided, against the rule's threshold, on the side of the outcome; where that is
+            open, on the side of the mean. 0 where chance plays no part.
+        lost: Whether Holm's correction left it open.
+        share: Whether the number is a share, so that the ends are the seeds' range.
     """
 
     condition: str
     values: tuple[float, ...]
     mean: float
-    half_width: float
+    low: float
+    high: float
     outcome: Outcome
+    p: float = 0.0
+    lost: bool = False
+    share: bool = False
 
     def number(self, unit: str = "") -> str:
-        """Format the mean with its interval, without digits that the interval makes meaningless.
+        """Format the mean with its spread, without digits that the spread makes meaningless.
 
         Example:
-            >>> Finding("text", (0.38, 0.4, 0.39), 0.39123, 0.0248, Outcome.TRUE).number("nats")
-            '0.391 ± 0.025 nats'
+            >>> from simplellm.claims import Above
+            >>> seeds = np.array([0.38, 0.4, 0.39])
+            >>> find("text", seeds, Above(0.0)).number("nats")
+            '0.390 ± 0.025 nats'
+            >>> find("text", seeds, Above(0.0), share=True).number()
+            '0.390 (0.380 to 0.400)'
         """
         tail = f" {unit}" if unit else ""
+        half = (self.high - self.low) / 2
         if len(self.values) == 1:
             return f"{shown(self.mean)}{tail}"
-        if math.isnan(self.half_width):
+        if math.isnan(half):
             return f"{shown(self.mean)} ± none{tail}"
-        if self.half_width < 1e-6:
+        if half < 1e-6 and self.share:
+            return f"{shown(self.mean)} in every seed{tail}"
+        if half < 1e-6:
             return f"{shown(self.mean)} ± 0{tail}"
-        digits = min(3, max(0, 1 - math.floor(math.log10(self.half_width))))
-        mean = f"{self.mean + 0.0:.{digits}f}".replace("-", "−")
-        return f"{mean} ± {self.half_width:.{digits}f}{tail}"
+        digits = min(3, max(0, 1 - math.floor(math.log10(half))))
+
+        def rounded(number: float) -> str:
+            return f"{number + 0.0:.{digits}f}".replace("-", "−")
+
+        if self.share:
+            return f"{rounded(self.mean)} ({rounded(self.low)} to {rounded(self.high)}){tail}"
+        return f"{rounded(self.mean)} ± {rounded(half)}{tail}"
 
 
 @dataclass(frozen=True)
@@ -173,9 +247,10 @@ class Judged:
             return ""
         true = self.conditions(Outcome.TRUE)
         others = [f.condition for f in self.findings if f.outcome is not Outcome.TRUE]
-        if len(true) > 2 and len(others) < len(true):
-            return f"in {len(true)} of {len(self.findings)}, not: {'; '.join(others)}"
-        return "; ".join(true)
+        if len(true) <= 2:
+            return "; ".join(true)
+        count = f"in {len(true)} of {len(self.findings)}"
+        return f"{count}, not: {'; '.join(others)}" if len(others) <= 2 else count
 
     def said_by(self, model: Finding) -> str:
         """Say whether the sentence is true in a model that people use: "also in", "not in" …"""
@@ -196,7 +271,12 @@ class Judged:
 
 
 def find(
-    condition: str, values: float | NDArray[np.float64], rule: Rule, confidence: float = 0.95
+    condition: str,
+    values: float | NDArray[np.float64],
+    rule: Rule,
+    confidence: float = 0.95,
+    *,
+    share: bool = False,
 ) -> Finding:
     """Apply a rule to the numbers of one condition.
 
@@ -204,7 +284,8 @@ def find(
         condition: Its name.
         values: One number, or ``(seeds,)``.
         rule: What decides.
-        confidence: Of the interval over the seeds.
+        confidence: Of the interval over the seeds; the range of the seeds has its own.
+        share: Whether the numbers are shares, whose spread is the range of the seeds.
 
     Example:
         >>> from simplellm.claims import Below
@@ -212,13 +293,24 @@ def find(
         <Outcome.TRUE: 'true'>
     """
     array = np.atleast_1d(np.asarray(values, dtype=np.float64))
-    exact = np.ndim(values) == 0
-    mean, half = (float(array[0]), 0.0) if exact else mean_and_interval(array, confidence)
-    return Finding(condition, tuple(array.tolist()), mean, half, rule.outcome(mean, half))
+    mean = float(array.mean())
+    if np.ndim(values) == 0:
+        return Finding(condition, (mean,), mean, mean, mean, rule.outcome(mean))
+    if share:
+        _, low, high = mean_and_range(array)
+    else:
+        _, half = mean_and_interval(array, confidence)
+        low, high = mean - half, mean + half
+    outcome, p = rule.outcome(low, high), math.nan
+    if len(array) > 1:
+        error = float(array.std(ddof=1)) / math.sqrt(len(array))
+        side = rule.outcome(mean) if outcome is Outcome.OPEN else outcome
+        p = rule.p_value(mean, error, len(array) - 1, side)
+    return Finding(condition, tuple(array.tolist()), mean, low, high, outcome, p, share=share)
 
 
 def judge(claim: Claim, confidence: float = 0.95) -> Judged:
-    """Measure a claim and apply its rule.
+    """Measure a claim and apply its rule, to it alone.
 
     Args:
         claim: What to judge.
@@ -233,11 +325,46 @@ def judge(claim: Claim, confidence: float = 0.95) -> Judged:
         True
     """
     findings = tuple(
-        find(condition, values, claim.rule, confidence)
+        find(condition, values, claim.rule, confidence, share=claim.share)
         for condition, values in _measured(claim).items()
     )
     in_models = tuple(find(m.model, m.measure(), m.rule) for m in claim.in_models)
     return Judged(claim, findings, verdict(f.outcome for f in findings), in_models)
+
+
+def judge_all(claims: Iterable[Claim], level: float = 0.05) -> tuple[Judged, ...]:
+    """Judge claims together: what is decided of trained models survives Holm's correction.
+
+    Among many conditions some pass their threshold by accident. All conditions of the claims on
+    trained models are one family, decided or not; a decided one whose p does not survive is open.
+
+    Args:
+        claims: What to judge.
+        level: The probability, at most, that any decided condition is an accident.
+
+    Example:
+        >>> from simplellm.claims import CLAIMS
+        >>> judged = judge_all(CLAIMS)
+        >>> all(f.outcome == "open" for j in judged for f in j.findings if f.lost)
+        True
+    """
+    judged = [judge(claim) for claim in claims]
+    family = [f for j in judged if j.claim.trained for f in j.findings]
+    survives = iter(holm([f.p for f in family], level))
+
+    def corrected(one: Judged) -> Judged:
+        if not one.claim.trained:
+            return one
+        findings = tuple(
+            f
+            if next(survives) or f.outcome is Outcome.OPEN
+            # Both ends are as they were measured; only the decision is taken back.
+            else replace(f, outcome=Outcome.OPEN, lost=True)
+            for f in one.findings
+        )
+        return replace(one, findings=findings, verdict=verdict(f.outcome for f in findings))
+
+    return tuple(map(corrected, judged))
 
 
 @cache
@@ -262,6 +389,21 @@ def scores(experiment: str, score: str = "loss") -> Mapping[str, NDArray[np.floa
     """
     found = [r for r in records(experiment) if r.stage == "final" and score in r.scores]
     return final_scores(found, score)
+
+
+def drawn(measure: Callable[[], float]) -> NDArray[np.float64]:
+    """Measure what is drawn at random with ``DRAWS`` seeds, and leave torch's own chance alone.
+
+    Example:
+        >>> drawn(lambda: torch.rand(()).item()).shape
+        (5,)
+    """
+    found = []
+    with torch.random.fork_rng(devices=[]):
+        for seed in range(DRAWS):
+            torch.manual_seed(seed)
+            found.append(measure())
+    return np.array(found)
 
 
 def microscope(**changes: Any) -> dict[str, Any]:

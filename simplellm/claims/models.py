@@ -12,8 +12,9 @@ from typing import Any
 
 from ..real_models import position_table, read_record
 from ..training import measure_rows
-from .claim import Claim, InModel, Measured
+from .claim import Claim, InModel, Measured, Source
 from .rules import Above, Below, Between
+from .sources import BORGI
 
 _CIRCLES = "A trained table is five circles"
 _HEAD = "The head that looks one token back"
@@ -85,7 +86,7 @@ def _whisper(part: str, arm: str) -> float:
 
 
 def _far_text() -> float:
-    """What text 16,000 positions away costs SmolLM2, beside not having it."""
+    """What text 16,000 positions away costs SmolLM2, over not having it."""
     gaps = read_record("smollm2_runs")["gaps"]
     return float(gaps["loss"][gaps["gap"].index(16_000)] - gaps["alone"]["loss"])
 
@@ -212,7 +213,7 @@ CLAIMS = (
     Claim(
         key="shift-breaks",
         text="Shift its learned positions by one, and a model's output changes.",
-        made="papers on shifted positions",
+        sources=(Source("Sinha et al. 2022, abstract", "https://arxiv.org/abs/2210.12574"),),
         number="mean cosine of embeddings with those as trained, rows shifted by one",
         measure=_shifted,
         rule=Below(0.99),
@@ -224,7 +225,13 @@ CLAIMS = (
     Claim(
         key="table-ends",
         text="A learned table cannot be continued past its last row.",
-        made="comparisons of learned and computed positions",
+        sources=(
+            Source(
+                "A. Borgi's blog",
+                f"{BORGI}/pe-learned/",
+                "Cannot generalise beyond the training length",
+            ),
+        ),
         number="mean cosine of embeddings with those as trained, rows that the table has not",
         measure=_continued,
         rule=Below(0.9),

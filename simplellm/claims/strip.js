@@ -10,7 +10,7 @@
       this.signs = this.lines.flat();
       this.said = root.querySelector(".said");
       this.said.textContent =
-        "Point at a sign, tap it, or move with Tab and the arrow keys: here stands its sentence.";
+        "Point at a sign, tap it, or move with Tab and the arrow keys, and read its sentence here.";
       this.chosen = null;
       for (const sign of this.signs) {
         sign.tabIndex = sign === this.signs[0] ? 0 : -1;

@@ -7,7 +7,6 @@ notebooks, as Jupyter opens them; on the website the build turns them into links
 from __future__ import annotations
 
 import html
-from collections import Counter
 from collections.abc import Iterable
 from itertools import groupby
 from typing import Any
@@ -24,6 +23,10 @@ SIGNS = {Verdict.HOLDS: "✓", Verdict.HOLDS_IF: "◐", Verdict.FAILS: "✗", Ve
 MODELS_CHAPTER = "12_real_models"
 #: The sign of each outcome.
 MARKS = {Outcome.TRUE: "✓", Outcome.FALSE: "✗", Outcome.OPEN: "?"}
+#: What follows the number of a condition that Holm's correction left open.
+LOST = " (open after Holm's correction)"
+#: The groups of claims, by whether a claim has a source.
+GROUPS = {True: "Sentences that somebody made", False: "Guesses that readers make"}
 #: The class of both, for the style and the links.
 _CLASS = "simplellm-claims"
 _CLASSES = {
@@ -40,18 +43,7 @@ class _Shown:
     def __init__(self, judged: Iterable[Judged]) -> None:
         self.judged = tuple(judged)
         if not self.judged:
-            raise ValueError("judged is empty: give the claims to show, as judge returns them.")
-
-    def counts(self) -> dict[Verdict, int]:
-        """How many claims there are of each verdict, in the verdicts' order.
-
-        Example:
-            >>> from simplellm.claims import CLAIMS, ClaimsStrip, judge
-            >>> sum(ClaimsStrip(map(judge, CLAIMS[:2])).counts().values())
-            2
-        """
-        found = Counter(j.verdict for j in self.judged)
-        return {v: found[v] for v in Verdict}
+            raise ValueError("judged is empty: give the claims to show, as judge_all returns them.")
 
     def html(self) -> str:
         """All that a page needs."""
@@ -65,8 +57,10 @@ class _Shown:
 class ClaimsStrip(_Shown):
     """All verdicts at a glance: a line for each chapter, a cell for each claim.
 
+    Sentences that somebody made come first, guesses of readers after them.
+
     Args:
-        judged: Claims with their verdicts, as :func:`judge` returns them.
+        judged: Claims with their verdicts, as :func:`judge_all` returns them.
         title: States the finding.
 
     Raises:
@@ -75,7 +69,7 @@ class ClaimsStrip(_Shown):
     Example:
         >>> from simplellm.claims import CLAIMS, judge
         >>> ClaimsStrip(map(judge, CLAIMS[:2]), title="Two of many")
-        Two of many. ...
+        Two of many: each sign leads to its row in the table of claims.
     """
 
     def __init__(self, judged: Iterable[Judged], *, title: str = "The verdicts") -> None:
@@ -83,40 +77,47 @@ class ClaimsStrip(_Shown):
         self.title = title
 
     def html(self) -> str:
-        lines = []
-        order = list(Verdict)
-        for chapter, group in groupby(self.judged, lambda j: j.claim.chapter):
-            cells = "".join(map(_cell, sorted(group, key=lambda j: order.index(j.verdict))))
-            lines.append(
-                f'<li><span class="name">{html.escape(CHAPTERS[chapter])}</span>'
-                f'<ul class="cells">{cells}</ul></li>'
-            )
-        legend = "".join(
-            f'<li><span class="sign {_CLASSES[v]}" aria-hidden="true">{SIGNS[v]}</span> '
-            f"{v}: {n}</li>"
-            for v, n in self.counts().items()
+        groups = "".join(
+            f'<p class="group">{html.escape(GROUPS[made])}</p><ul class="lines">{_lines(some)}</ul>'
+            for made in (True, False)
+            if (some := [j for j in self.judged if bool(j.claim.sources) is made])
         )
-        longest = max(map(_label, self.judged), key=len)  # what stands below must not jump
+        legend = "".join(
+            f'<li><span class="sign {_CLASSES[v]}" aria-hidden="true">{SIGNS[v]}</span> {v}</li>'
+            for v in Verdict
+        )
+        longest = max(map(_label, self.judged), key=len)  # what is below must not jump
         inside = (
             f'<p class="headline">{html.escape(self.title)}</p>'
             f'<ul class="legend">{legend}</ul>'
             f'<div class="room" data-longest="{html.escape(longest)}">'
             '<p class="said">Each sign leads to its row in the table of claims.</p></div>'
-            f'<ul class="lines">{"".join(lines)}</ul>'
+            f"{groups}"
         )
         return card("strip", "claims-strip", inside, classes=_CLASS, code_of=("claims", "strip"))
 
     def __repr__(self) -> str:
-        counts = ", ".join(f"{verdict}: {n}" for verdict, n in self.counts().items())
-        return f"{self.title}. {counts}."
+        return f"{self.title}: each sign leads to its row in the table of claims."
+
+
+def _lines(judged: Iterable[Judged]) -> str:
+    order = list(Verdict)
+    lines = []
+    for chapter, group in groupby(judged, lambda j: j.claim.chapter):
+        cells = "".join(map(_cell, sorted(group, key=lambda j: order.index(j.verdict))))
+        lines.append(
+            f'<li><span class="name">{html.escape(CHAPTERS[chapter])}</span>'
+            f'<ul class="cells">{cells}</ul></li>'
+        )
+    return "".join(lines)
 
 
 @prints_anywhere
 class ClaimsTable(_Shown):
-    """Every claim with where it is made, what was measured, the rule and the verdict.
+    """Every claim with who says it, what was measured, the rule and the verdict.
 
     Args:
-        judged: Claims with their verdicts, as :func:`judge` returns them.
+        judged: Claims with their verdicts, as :func:`judge_all` returns them.
 
     Raises:
         ValueError: If there are none.
@@ -129,23 +130,27 @@ class ClaimsTable(_Shown):
 
     columns = (
         Column("Claim"),
-        Column("Where it is made"),
+        Column("Who says it"),
         Column("Measured here", sortable=False),
         Column("Verdict"),
         Column("Shown in"),
     )
 
     def html(self) -> str:
-        chapters = dict.fromkeys(CHAPTERS[j.claim.chapter] for j in self.judged)
+        chapters = dict.fromkeys(
+            CHAPTERS[c] for c in sorted({j.claim.chapter for j in self.judged})
+        )
         inside = sortable_table(
-            "A number after ± is half a 95 % interval over five seeds; a number without "
-            "one has no chance in it. ✓ true, ✗ not true, ? open: what the rule says under each "
-            "condition. The scale is that of the measurement.",
+            "A number after ± is half a 95 % interval over five seeds; in brackets are the lowest "
+            "and the highest seed of a share. A number with neither has no chance in it, or is of "
+            "one model that people use. ✓ true, ✗ not true, ? open: what the rule says under each "
+            "condition.",
             self.columns,
             map(_row, self.judged),
             (
                 Filter("verdict", "Verdict", "all verdicts", tuple(map(str, Verdict))),
                 Filter("chapter", "Chapter", "all chapters", tuple(chapters)),
+                Filter("group", "Made by", "all", tuple(GROUPS.values())),
             ),
             noun="claims",
         )
@@ -197,6 +202,16 @@ def _code_words(text: str) -> str:
     return "".join(f"<code>{p}</code>" if i % 2 else p for i, p in enumerate(parts))
 
 
+def _said_at(claim: Claim) -> str:
+    """The sources of a claim, each a link with the words that are there."""
+    said = "".join(
+        f'<li><a href="{html.escape(s.url)}">{html.escape(s.where)}</a>'
+        f"{html.escape(f': “{s.says}”') if s.says else ''}</li>"
+        for s in claim.sources
+    )
+    return f"<ul>{said}</ul>" if said else "a guess readers make"
+
+
 def _row(judged: Judged) -> Row:
     claim = judged.claim
     lead = "Add" if judged.verdict is Verdict.HOLDS else "Say instead"
@@ -208,7 +223,7 @@ def _row(judged: Judged) -> Row:
     findings = "".join(
         f'<li><span class="outcome {f.outcome.name.lower()}" aria-hidden="true">{MARKS[f.outcome]}'
         f"</span>{_hidden(f'{f.outcome}: ')}{html.escape(f.condition)} "
-        f"<b>{html.escape(f.number(claim.unit))}</b></li>"
+        f"<b>{html.escape(f.number(claim.unit))}</b>{LOST if f.lost else ''}</li>"
         for f in judged.findings
     )
     elsewhere = (
@@ -230,7 +245,7 @@ def _row(judged: Judged) -> Row:
     place = f": {html.escape(claim.section)}" if claim.section else ""
     cells = (
         Cell(f'<p class="claim">{_code_words(claim.text)}</p>{instead}', claim.text),
-        Cell(_code_words(claim.made)),
+        Cell(_said_at(claim), claim.sources[0].where if claim.sources else GROUPS[False]),
         Cell(
             f"<p>{html.escape(claim.number)}</p><ul>{findings}</ul>"
             f'<p class="scale">Scale: {html.escape(claim.scale)}.</p>{models}{elsewhere}'
@@ -243,12 +258,19 @@ def _row(judged: Judged) -> Row:
         ),
         Cell(f'<a href="{link(claim)}">{html.escape(chapter)}{place}</a>'),
     )
-    values = {"verdict": str(judged.verdict), "chapter": chapter}
+    values = {
+        "verdict": str(judged.verdict),
+        "chapter": chapter,
+        "group": GROUPS[bool(claim.sources)],
+    }
     return Row(f"claim-{claim.key}", cells, values)
 
 
 def _as_text(judged: Judged) -> str:
-    numbers = "; ".join(f"{f.condition} {f.number(judged.claim.unit)}" for f in judged.findings)
+    numbers = "; ".join(
+        f"{f.condition} {f.number(judged.claim.unit)}{LOST if f.lost else ''}"
+        for f in judged.findings
+    )
     said = "".join(
         f" ({judged.said_by(found)}: {found.number(m.unit)}, {m.number})"
         for m, found in zip(judged.claim.in_models, judged.in_models, strict=True)

@@ -21,7 +21,14 @@ from .record import (
     settings_key,
     versions,
 )
-from .scores import final_scores, mean_and_interval, t_quantile
+from .scores import (
+    final_scores,
+    holm,
+    mean_and_interval,
+    mean_and_range,
+    t_probability,
+    t_quantile,
+)
 
 __all__ = [
     "Record",
@@ -29,12 +36,15 @@ __all__ = [
     "RunLike",
     "dump_records",
     "final_scores",
+    "holm",
     "load",
     "make_record",
     "mean_and_interval",
+    "mean_and_range",
     "read_records",
     "settings_key",
     "shipped_records",
+    "t_probability",
     "t_quantile",
     "versions",
 ]

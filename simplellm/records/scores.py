@@ -1,9 +1,9 @@
-"""The scores of an experiment: by arm and seed, and their mean with its confidence interval."""
+"""The scores of an experiment: by arm and seed, their mean, its interval, and tests of many."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy
@@ -81,9 +81,7 @@ def mean_and_interval(values: Any, confidence: float = 0.95) -> tuple[Any, Any]:
 
     Source: Student 1908; for the quantile see `t_quantile`.
     """
-    array = numpy.asarray(values, dtype=numpy.float64)
-    if array.ndim == 0 or len(array) == 0:
-        raise ValueError(f"values must hold a number for each seed, got shape {array.shape}.")
+    array = _with_seeds(values)
     if not 0 < confidence < 1:
         raise ValueError(f"confidence must be between 0 and 1, got {confidence}; as in 0.95.")
     n = len(array)
@@ -94,6 +92,114 @@ def mean_and_interval(values: Any, confidence: float = 0.95) -> tuple[Any, Any]:
         t = t_quantile((1 + confidence) / 2, n - 1)
         half_width = t * array.std(axis=0, ddof=1) / math.sqrt(n)
     return (mean, half_width) if array.ndim > 1 else (float(mean), float(half_width))
+
+
+def mean_and_range(values: Any) -> tuple[Any, Any, Any]:
+    """Compute the mean over seeds with the lowest and the highest seed, for scores with bounds.
+
+    An accuracy lies between 0 and 1. Student's interval does not know that: near a bound, where
+    the seeds are anything but normal, it passes it. The range of the seeds never does, assumes
+    nothing about their distribution, and means something when all of them are 1. It holds the
+    median of the distribution with probability 1 - 2^(1 - n), which is 94 % with five seeds.
+
+    Args:
+        values: ``(n,)`` numbers, one a seed, or ``(n, …)`` with the seeds along the first axis.
+
+    Returns:
+        Mean, lowest and highest: three floats, or three arrays of shape ``(…)``. One seed has no
+        range, so with n = 1 both ends are nan; where a value is nan, so are all three.
+
+    Raises:
+        ValueError: If there are no values.
+
+    Example:
+        >>> mean, low, high = mean_and_range([0.9, 1.0, 0.98])
+        >>> f"{mean:.2f} ({low} to {high})"
+        '0.96 (0.9 to 1.0)'
+
+    Source: Thompson 1936, "On confidence ranges for the median and other expectation
+    distributions for populations of unknown distribution form", for the probability.
+    """
+    array = _with_seeds(values)
+    mean, low, high = array.mean(axis=0), array.min(axis=0), array.max(axis=0)
+    if len(array) == 1:
+        low, high = numpy.full_like(mean, math.nan), numpy.full_like(mean, math.nan)
+    return (mean, low, high) if array.ndim > 1 else (float(mean), float(low), float(high))
+
+
+def _with_seeds(values: Any) -> NDArray[numpy.float64]:
+    array = numpy.asarray(values, dtype=numpy.float64)
+    if array.ndim == 0 or len(array) == 0:
+        raise ValueError(f"values must hold a number for each seed, got shape {array.shape}.")
+    return array
+
+
+def holm(p_values: Sequence[float], level: float = 0.05) -> list[bool]:
+    """Say which of many tests survive Holm's correction for their number.
+
+    The smallest p is held against level / m, with m tests, the next against level / (m - 1), and
+    so on until one is too large; that one and all after it do not survive. Then the probability
+    that any of the surviving ones is an accident is at most ``level``, however the tests depend
+    on each other.
+
+    Args:
+        p_values: One for each test. A p that is nan never survives, and counts as a test.
+        level: Of the whole family, between 0 and 1.
+
+    Returns:
+        For each test, in the order given, whether it survives.
+
+    Raises:
+        ValueError: If ``level`` is not between 0 and 1.
+
+    Example:
+        >>> holm([0.04, 0.001, 0.02])  # 0.001 < 0.05 / 3, 0.02 < 0.05 / 2, 0.04 < 0.05
+        [True, True, True]
+        >>> holm([0.04, 0.001, 0.03])  # 0.03 > 0.05 / 2
+        [False, True, False]
+
+    Source: Holm 1979, "A simple sequentially rejective multiple test procedure".
+    """
+    if not 0 < level < 1:
+        raise ValueError(f"level must be between 0 and 1, got {level}; as in 0.05.")
+    order = sorted(range(len(p_values)), key=lambda i: (math.isnan(p_values[i]), p_values[i]))
+    survives = [False] * len(p_values)
+    for done, i in enumerate(order):
+        if not p_values[i] <= level / (len(p_values) - done):
+            break
+        survives[i] = True
+    return survives
+
+
+def t_probability(t: float, degrees: int) -> float:
+    """Compute Student's distribution function: the probability that T is at most ``t``.
+
+    The inverse of `t_quantile`.
+
+    Args:
+        t: Any number; infinity gives 1, minus infinity 0, and nan gives nan.
+        degrees: Degrees of freedom, a whole number of at least 1.
+
+    Returns:
+        A probability, to about 12 digits after the point.
+
+    Raises:
+        ValueError: If ``degrees`` is outside its range.
+
+    Example:
+        >>> f"{t_probability(2.776, 4):.3f}"
+        '0.975'
+
+    Source: Abramowitz and Stegun 1964, 26.7.3 and 26.7.4.
+    """
+    _check_degrees(degrees)
+    central = _central_probability(math.atan(abs(t) / math.sqrt(degrees)), degrees)
+    return (1 + math.copysign(central, t)) / 2
+
+
+def _check_degrees(degrees: int) -> None:
+    if degrees < 1 or degrees != int(degrees):
+        raise ValueError(f"degrees must be a whole number of at least 1, got {degrees}.")
 
 
 def t_quantile(probability: float, degrees: int) -> float:
@@ -120,8 +226,7 @@ def t_quantile(probability: float, degrees: int) -> float:
     """
     if not 0 < probability < 1:
         raise ValueError(f"probability must be between 0 and 1, got {probability}.")
-    if degrees < 1 or degrees != int(degrees):
-        raise ValueError(f"degrees must be a whole number of at least 1, got {degrees}.")
+    _check_degrees(degrees)
     wanted = abs(2 * probability - 1)  # P(|T| < t)
     low, high = 0.0, math.pi / 2
     for _ in range(60):
