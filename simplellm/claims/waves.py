@@ -371,7 +371,7 @@ CLAIMS = (
         rule=Above(1.0),
         scale=DRAWN,
         chapter=_CHAPTER,
-        section="How many hands turn once within a text?",
+        section="Which hands tell the position?",
         instead="A pair that turns often is ambiguous on its own. The pairs just too slow for one "
         "turn locate a position best; only the slowest of all stand still.",
     ),

@@ -11,17 +11,13 @@ from torch import Tensor
 from ..sinusoids import frequencies, sinusoidal_encoding, wavelengths
 from .judging import Exercise, Function, Number
 
-WIDTH, LENGTH, WANTED = 64, 512, 24  # of ex-base
+WIDTH, LENGTH, PART = 64, 512, 1 / 8  # of ex-base
 
 
-def largest_power(wanted: int, length: int = LENGTH) -> float:
-    """The largest power of ten, as a base, with so many pairs that turn once within the text."""
-    enough = [
-        base
-        for base in (10.0**k for k in range(1, 9))
-        if (wavelengths(WIDTH, base) <= length).sum() >= wanted
-    ]
-    return max(enough)
+def largest_power(part: float, length: int = LENGTH) -> float:
+    """The largest power of ten, as a base, at which every hand makes this part of a turn."""
+    powers = (10.0**k for k in range(1, 9))
+    return max(base for base in powers if length / wavelengths(WIDTH, base)[-1] >= part)
 
 
 def halves() -> list[tuple[Any, ...]]:
@@ -82,25 +78,25 @@ EXERCISES: tuple[Exercise, ...] = (
     ),
     Number(
         label="ex-base",
-        answer=lambda: largest_power(WANTED),
+        answer=lambda: largest_power(PART),
         whole=True,
-        right="A smaller base has faster hands: 24 of 32 need a base far below the paper's.",
+        right="A smaller base has faster hands; the paper's leaves the slowest almost still.",
         mistakes=(
             (
-                lambda: math.log10(largest_power(WANTED)),
+                lambda: math.log10(largest_power(PART)),
                 "That is the exponent. The base is ten to this power.",
             ),
             (
-                lambda: largest_power(WANTED) * 10,
-                "There 21 pairs complete a turn; 24 are wanted.",
+                lambda: largest_power(PART) * 10,
+                "There the slowest hand makes a tenth of a turn; an eighth is wanted.",
             ),
             (
-                lambda: largest_power(WIDTH // 4),
-                "There half of the pairs complete a turn, 16; 24 are wanted.",
+                lambda: 10_000,
+                "There the slowest hand makes about a hundredth of a turn; an eighth is wanted.",
             ),
             (
-                lambda: largest_power(WIDTH // 2),
-                "There all 32 pairs complete a turn; a larger base still has at least 24.",
+                lambda: largest_power(1),
+                "There every hand completes a turn; a larger base still leaves an eighth.",
             ),
         ),
     ),
