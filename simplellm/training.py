@@ -84,8 +84,9 @@ class Run:
         windows: For text, ``"random"`` crops or ``"aligned"`` windows at fixed places.
         measures: What is measured at the end: names of :data:`MEASURES` with their options.
         last_gain: What the gain of the last norm starts from.
-        keep_best: Every so many steps the loss is measured on the other half of the validation
-            data, and the run ends with the weights of the lowest; 0 for those of the last step.
+        keep_best: Every so many steps the loss is measured on the half of the validation data that
+            chooses rates, and the run ends with the weights of the lowest; 0 for those of the last
+            step.
         stretch: What happens to rotary positions after the last step: ``by`` and ``factor`` as in
             :func:`~simplellm.stretching.stretch`, and ``steps`` of further training on windows that
             are as much longer and as many fewer, at a tenth of the rate.
@@ -403,7 +404,7 @@ def fit(
 
 
 class Best:
-    """The weights of the step with the lowest loss on the validation data that is not reported.
+    """The weights of the step that is best on the validation data that choose rates.
 
     Args:
         data: Of the run.
@@ -417,8 +418,7 @@ class Best:
 
     def look(self, step: int, model: SimpleLLM) -> None:
         """Measure the loss after a step, and keep the weights where it is the lowest so far."""
-        stage = "final" if self.data.run.stage == "select" else "select"
-        loss, _ = _outcomes(model.eval(), *self.data.test_batch(stage=stage), 0)
+        loss, _ = _outcomes(model.eval(), *self.data.test_batch(stage="select"), 0)
         model.train()
         if (mean := loss.nanmean().item()) < self.loss:
             self.loss, self.step = mean, step
