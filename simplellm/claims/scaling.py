@@ -157,11 +157,13 @@ def _first_loss() -> Measured:
         with torch.no_grad():
             return next_token_loss(model(ids[:, :-1]), ids[:, 1:]).item() - math.log(1000)
 
+    def largest(std: float, tied: bool) -> float:
+        return max(excess(d, std, tied) for d in MODEL_WIDTHS)
+
     return {
-        f"std {std:g}, {head}, width {d}": drawn(partial(excess, d, std, head == "tied head"))
+        f"std {std:g}, {head}": drawn(partial(largest, std, head == "tied head"))
         for std in (0.02, 1.0)
         for head in ("head of its own", "tied head")
-        for d in MODEL_WIDTHS
     }
 
 
@@ -318,7 +320,7 @@ CLAIMS = (
                 "The initial loss of ~6.39 corresponds to random guessing",
             ),
         ),
-        number="first loss minus ln V, 1,000 ids, without the factor",
+        number="first loss minus ln V, the largest over widths 8, 64 and 512, 1,000 ids, no factor",
         unit="nats",
         measure=_first_loss,
         rule=Below(1.0),
