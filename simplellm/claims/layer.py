@@ -206,8 +206,8 @@ CLAIMS = (
                 "self-attention has no notion of order",
             ),
         ),
-        number="largest change of a word's answer when 8 words are shuffled, relative, in attention "
-        "alone, one block and two",
+        number="largest change of a word's answer when 8 words are shuffled, relative, in "
+        "attention alone and in one and two blocks",
         measure=_sees_order,
         rule=Below(1e-4),
         scale=f"width 64, {DRAWN}",

@@ -265,8 +265,8 @@ CLAIMS = (
         chapter=_CHAPTER,
         section="Balance, or learning rate?",
         instead="A larger start brings about half of the gain after 200 steps. The factor is also "
-        "a learning rate: a step of Adam moves the rows √d times as far. (At the same rate the "
-        "larger table moves 8 times less for its size, so the two are not cleanly apart.)",
+        "a learning rate: a step of Adam moves the rows √d times as far. The two are not cleanly "
+        "apart, because at the same rate a larger table moves 8 times less for its size.",
     ),
     Claim(
         key="only-a-size",
