@@ -713,6 +713,15 @@ def test_row_is_read_out_in_the_order_of_its_columns() -> None:
     assert "Add:" in Page(ClaimsTable([agreed]).html()).texts
 
 
+def test_many_conditions_are_folded_under_how_many_are_true() -> None:
+    def shown_with(number: int) -> list[str]:
+        names = [str(i) for i in range(number)]
+        return Page(ClaimsTable([made_up(**{n: int(n) - 3 for n in names})]).html()).texts
+
+    assert not any("conditions" in text for text in shown_with(6)[1:])
+    assert "true under 3 of 7 conditions" in shown_with(7)
+
+
 def test_strip_is_read_out_by_group_and_chapter_what_holds_first() -> None:
     label = "A `sentence`. "
     other = replace(BARE, claim=replace(BARE.claim, chapter="02_why_order_matters"))

@@ -29,7 +29,7 @@ from simplellm.claims import (
 )
 from simplellm.claims import claim as claim_module
 from simplellm.claims.claim import Source
-from simplellm.claims.table import LOST, MARKS, link
+from simplellm.claims.table import FOLDED, LOST, MARKS, link
 from simplellm.real_models import read_record
 from tools.machine.common import ROOT
 
@@ -57,7 +57,9 @@ def test_chapter_shows_what_is_measured_now(claim: Claim) -> None:
         f"{LOST if f.lost else ''}"
         for f in findings
     )
-    assert f"{claim.number}{''.join(words)}Scale: " in SHOWN[claim.key]
+    true = sum(f.outcome is Outcome.TRUE for f in findings)
+    fold = f"true under {true} of {len(findings)} conditions" if len(findings) > FOLDED else ""
+    assert f"{claim.number}{fold}{''.join(words)}Scale: " in SHOWN[claim.key]
 
 
 def apart(offset: int, width: int, base: float = 10_000.0) -> float:

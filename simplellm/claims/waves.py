@@ -98,7 +98,7 @@ def _reading_hands() -> Measured:
 
 
 def _halves(d: int, trained: bool) -> float:
-    """Change of attention's scores when sines and cosines stand in two halves, relatively."""
+    """Change of attention's scores when sines and cosines fill two halves, relatively."""
     order = torch.cat((torch.arange(0, d, 2), torch.arange(1, d, 2)))
     rows = sinusoidal_encoding(range(32), d).float()
     tokens = torch.randn(32, d)
@@ -379,7 +379,7 @@ CLAIMS = (
     ),
     Claim(
         key="interleaved",
-        text="Whether sines and cosines alternate or stand in two halves does not matter.",
+        text="Whether sines and cosines alternate or fill two halves does not matter.",
         sources=(
             issue("tensorflow/tensor2tensor", 391, "I think this does not matter"),
             issue("tensorflow/tensor2tensor", 1925, "just different orderings"),
