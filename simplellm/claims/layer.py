@@ -322,7 +322,7 @@ CLAIMS = (
         scale="about 100,000 parameters without the tables, pieces of words, 5 seeds",
         chapter=_MODEL,
         section="One table at both ends",
-        instead="From this start and at equal steps it costs. The start decides much of that.",
+        instead="From this start and at equal steps it costs. Chapter 10 shows a better start.",
         elsewhere="Qwen3 ties its models up to 4 billion parameters and unties from 8 billion on "
         "(its report).",
     ),

@@ -254,9 +254,9 @@ CLAIMS = (
         key="own-frequency",
         text="Each dimension has a frequency of its own.",
         sources=(
-            issue("shenweichen/DeepCTR", 379, "code that gave each column its own, mended"),
-            issue("jadore801120/attention-is-all-you-need-pytorch", 32, "the same, mended"),
-            issue("maxjcohen/transformer", 62, "the same, mended"),
+            issue("shenweichen/DeepCTR", 379, what="code that gave each column its own"),
+            issue("jadore801120/attention-is-all-you-need-pytorch", 32, what="the same"),
+            issue("maxjcohen/transformer", 62, what="the same"),
         ),
         number="different frequencies over columns",
         measure=_at_widths(_own_frequency),
@@ -359,7 +359,7 @@ CLAIMS = (
         key="whole-row-works",
         text="In a short text only the fast columns tell the position.",
         sources=(
-            replace(WHY_10000, says="about half the channels are basically constant"),
+            replace(WHY_10000, says="about half the channels […] are basically constant"),
             Source(
                 "V. Kosar's blog",
                 "https://vaclavkosar.com/ml/transformer-positional-embeddings-and-encodings",
@@ -420,7 +420,7 @@ CLAIMS = (
                 24261,
                 "no reason to think that you can’t compute rotary embed[ding]s in half-precision",
             ),
-            issue("EleutherAI/gpt-neox", 1003, "code that did, and its error"),
+            issue("EleutherAI/gpt-neox", 1003, what="code that did, and its error"),
         ),
         number="largest error in a table of 2,048 rows, width 64, angles in that precision",
         measure=_low_precision,
