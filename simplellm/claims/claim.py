@@ -344,7 +344,7 @@ def judge_all(claims: Iterable[Claim], level: float = 0.05) -> tuple[Judged, ...
 
     Example:
         >>> from simplellm.claims import CLAIMS
-        >>> judged = judge_all(CLAIMS)
+        >>> judged = judge_all(claim for claim in CLAIMS if claim.trained)
         >>> all(f.outcome == "open" for j in judged for f in j.findings if f.lost)
         True
     """

@@ -13,11 +13,13 @@ def vaswani(place: str, says: str = "") -> Source:
     return Source(f"Vaswani et al. 2017, {place}", _VASWANI, says)
 
 
-def issue(repository: str, number: int, says: str = "") -> Source:
-    """A thread on GitHub; it leads from an issue to a pull request of that number by itself."""
-    return Source(
-        f"{repository.split('/')[1]} #{number}", f"{_GITHUB}/{repository}/issues/{number}", says
-    )
+def issue(repository: str, number: int, says: str = "", *, what: str = "") -> Source:
+    """A thread on GitHub; it leads from an issue to a pull request of that number by itself.
+
+    What there is to see, where no words are quoted, is said behind its name.
+    """
+    name = f"{repository} #{number}{f', {what}' if what else ''}"
+    return Source(name, f"{_GITHUB}/{repository}/issues/{number}", says)
 
 
 BORGI = "https://alessioborgi.github.io/blog/transformers"

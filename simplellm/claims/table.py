@@ -23,6 +23,8 @@ SIGNS = {Verdict.HOLDS: "✓", Verdict.HOLDS_IF: "◐", Verdict.FAILS: "✗", Ve
 MODELS_CHAPTER = "12_real_models"
 #: The sign of each outcome.
 MARKS = {Outcome.TRUE: "✓", Outcome.FALSE: "✗", Outcome.OPEN: "?"}
+#: More conditions than these are folded.
+FOLDED = 6
 #: What follows the number of a condition that Holm's correction left open.
 LOST = " (open after Holm's correction)"
 #: The groups of claims, by whether a claim has a source.
@@ -212,6 +214,21 @@ def _said_at(claim: Claim) -> str:
     return f"<ul>{said}</ul>" if said else "a guess readers make"
 
 
+def _findings(judged: Judged) -> str:
+    """What was measured, by condition; many conditions are folded under how many are true."""
+    found = "".join(
+        f'<li><span class="outcome {f.outcome.name.lower()}" aria-hidden="true">{MARKS[f.outcome]}'
+        f"</span>{_hidden(f'{f.outcome}: ')}{html.escape(f.condition)} "
+        f"<b>{html.escape(f.number(judged.claim.unit))}</b>{LOST if f.lost else ''}</li>"
+        for f in judged.findings
+    )
+    if len(judged.findings) <= FOLDED:
+        return f"<ul>{found}</ul>"
+    true = len(judged.conditions(Outcome.TRUE))
+    summary = f"true under {true} of {len(judged.findings)} conditions"
+    return f"<details><summary>{summary}</summary><ul>{found}</ul></details>"
+
+
 def _row(judged: Judged) -> Row:
     claim = judged.claim
     lead = "Add" if judged.verdict is Verdict.HOLDS else "Say instead"
@@ -220,12 +237,7 @@ def _row(judged: Judged) -> Row:
         if claim.instead
         else ""
     )
-    findings = "".join(
-        f'<li><span class="outcome {f.outcome.name.lower()}" aria-hidden="true">{MARKS[f.outcome]}'
-        f"</span>{_hidden(f'{f.outcome}: ')}{html.escape(f.condition)} "
-        f"<b>{html.escape(f.number(claim.unit))}</b>{LOST if f.lost else ''}</li>"
-        for f in judged.findings
-    )
+    findings = _findings(judged)
     elsewhere = (
         f'<p class="elsewhere"><b>Measured by others:</b> {html.escape(claim.elsewhere)}</p>'
         if claim.elsewhere
@@ -247,7 +259,7 @@ def _row(judged: Judged) -> Row:
         Cell(f'<p class="claim">{_code_words(claim.text)}</p>{instead}', claim.text),
         Cell(_said_at(claim), claim.sources[0].where if claim.sources else GROUPS[False]),
         Cell(
-            f"<p>{html.escape(claim.number)}</p><ul>{findings}</ul>"
+            f"<p>{html.escape(claim.number)}</p>{findings}"
             f'<p class="scale">Scale: {html.escape(claim.scale)}.</p>{models}{elsewhere}'
         ),
         Cell(

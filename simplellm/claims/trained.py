@@ -389,8 +389,8 @@ CLAIMS = (
                 "the flexibility of sequence length",
             ),
         ),
-        "On text it loses less than sinusoids do, and it loses. Models that need more stretch the "
-        "angles.",
+        "On text it loses less than sinusoids do, but it does lose. Models that need more stretch "
+        "the angles.",
         f"{_PRESS}20.07 and 21.37. Kazemnejad et al. 2023 rank it low on ten tasks, 0.33.",
     ),
     _beyond(
@@ -407,8 +407,8 @@ CLAIMS = (
         "t5-longer",
         "T5's bias lets a model read texts longer than those it was trained on.",
         (Source("Press et al. 2022, section 2.2 and figure 1", _ALIBI_PAPER),),
-        "Not with buckets that end at 128, on windows of 32 and 64: those of larger distances hold "
-        "untrained numbers. Let the buckets end within the windows.",
+        "Not with buckets that end at 128, on windows of 32 and 64, because those of larger distances "
+        "hold untrained numbers. Buckets that end within the windows were not tried.",
         f"{_PRESS}19.65 and 18.79. Kazemnejad et al. 2023, ten tasks: 0.55.",
     ),
     Claim(

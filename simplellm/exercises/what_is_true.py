@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 
 from ..records import t_quantile
-from .judging import Choice, Exercise, Function, Number
+from .judging import Choice, Exercise, Number
 
 
 def _half_width(seeds: int) -> float:
@@ -18,8 +18,9 @@ def _fewest(halves: Callable[[int], bool]) -> int:
     return next(n for n in range(5, 1000) if halves(n))
 
 
-def _outcome(low: float, high: float, threshold: float) -> int:
-    return 1 if low > threshold else -1 if high <= threshold else 0
+def _ratio(spread: float) -> float:
+    """Size of token rows over that of sinusoids, with the factor, at width 256."""
+    return spread * math.sqrt(2 * 256)
 
 
 EXERCISES: tuple[Exercise, ...] = (
@@ -33,6 +34,23 @@ EXERCISES: tuple[Exercise, ...] = (
             "not true": "For that the whole interval would have to lie at or below the threshold. "
             "A claim that is not shown is not yet a false one.",
         },
+    ),
+    Number(
+        label="ex-true-start",
+        answer=lambda: _ratio(0.05 / math.sqrt(3)),
+        right="A uniform start of half width a has the spread a/√3, and the ratio is s·√(2d).",
+        unit="times",
+        mistakes=(
+            (lambda: _ratio(0.05), "0.05 is half the width of the distribution, not its spread."),
+            (
+                lambda: _ratio(0.05 / math.sqrt(3)) / 16,
+                "That is the ratio without the factor, which is 16 here.",
+            ),
+            (
+                lambda: _ratio(0.05 / math.sqrt(3)) / math.sqrt(2),
+                "That is the size of the token row. Sinusoids have a root mean square of √(1/2).",
+            ),
+        ),
     ),
     Number(
         label="ex-true-seeds",
@@ -52,36 +70,6 @@ EXERCISES: tuple[Exercise, ...] = (
             (
                 lambda: _fewest(lambda n: _half_width(n) <= _half_width(5) / 2) - 1,
                 "Close: with these it is a little more than half. Compute t for each number.",
-            ),
-        ),
-    ),
-    Function(
-        label="ex-true-above",
-        reference=_outcome,
-        inputs=lambda: [
-            (0.2, 0.4, 0.1),
-            (-0.4, -0.2, 0.1),
-            (0.0, 0.4, 0.1),
-            (0.05, 0.11, 0.1),
-            (0.1, 0.1, 0.1),
-            (-1.0, 0.1, 0.1),
-        ],
-        right="True, not true and open: a rule for intervals has three answers.",
-        takes="low, high and threshold",
-        mistakes=(
-            (
-                lambda low, high, threshold: 1 if (low + high) / 2 > threshold else -1,
-                "That judges the mean and forgets the interval.",
-            ),
-            (
-                lambda low, high, threshold: 1 if low > threshold else -1,
-                "An interval that straddles the threshold is neither true nor not true.",
-            ),
-            (
-                lambda low, high, threshold: (
-                    1 if low >= threshold else -1 if high < threshold else 0
-                ),
-                "A number at the threshold is not above it.",
             ),
         ),
     ),
