@@ -450,7 +450,7 @@ SUBJECTS = {
     "wavelengths": {"wavelengths", "own-frequency", "slow-first", "worked-example"},
     "bounded and unique, with what margin": {"bounded", "unique", "repeats"},
     "why 10000": {"base"},
-    "pairs that turn within a text": {"whole-row-works"},
+    "which hands tell the position": {"whole-row-works"},
     "the order of columns, and other frequencies": {"interleaved", "tensor2tensor"},
     "precision": {"low-precision"},
     "the rotation, and what it is not": {"rotation", "column-alone", "adding-rotates"},

@@ -59,7 +59,7 @@ EXERCISES: tuple[Exercise, ...] = (
         answer=lambda: len(Vocabulary.bytes().encode(CAFE, bos=True, eos=True)),
         whole=True,
         unit="ids",
-        right="ï and é take two bytes each and ☕ three; BOS and EOS come on top.",
+        right="ï and é take two bytes each and ☕ three; BOS and EOS add two more.",
         mistakes=(
             (lambda: len(CAFE), "Those are the characters; three of them take several bytes."),
             (
@@ -67,7 +67,7 @@ EXERCISES: tuple[Exercise, ...] = (
                 "Those are the characters with BOS and EOS; three of them take several bytes.",
             ),
             (lambda: len(CAFE.encode()), "Those are the bytes; BOS and EOS are missing."),
-            (lambda: len(CAFE.encode()) + 1, "One is missing: BOS stands first and EOS last."),
+            (lambda: len(CAFE.encode()) + 1, "One is missing: BOS comes first and EOS last."),
         ),
     ),
     Number(
@@ -83,7 +83,7 @@ EXERCISES: tuple[Exercise, ...] = (
             ),
             (
                 lambda: _distinct(torch.tensor(BATCH)),
-                "So many different ids stand in the batch, and at so many places something is "
+                "So many different ids are in the batch, and at so many places something is "
                 "asked. A row counts once, and only if something is asked after it.",
             ),
             (
@@ -129,7 +129,7 @@ EXERCISES: tuple[Exercise, ...] = (
             ),
             (
                 lambda table, size: torch.cat((table.mean(0).expand(size - len(table), -1), table)),
-                "The new rows stand first, so that every old id finds another row. Append them.",
+                "The new rows come first, so every old id finds another row. Append them.",
             ),
             (
                 lambda table, size: torch.cat((table, table.mean(0)[None])),

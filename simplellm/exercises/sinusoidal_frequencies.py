@@ -52,7 +52,7 @@ EXERCISES: tuple[Exercise, ...] = (
             ),
             (
                 lambda: wavelengths(64)[20].item(),
-                "That is pair 20. Pair 10 stands in the columns 20 and 21: its exponent is 20/64.",
+                "That is pair 20. Pair 10 is in the columns 20 and 21: its exponent is 20/64.",
             ),
             (
                 lambda: wavelengths(64)[9].item(),
@@ -114,7 +114,7 @@ EXERCISES: tuple[Exercise, ...] = (
             ),
             (
                 lambda table: torch.cat((table[:, 0::2], table[:, 1::2]), dim=1),
-                "That is the way back: it takes columns apart that stood side by side.",
+                "That is the way back: it separates columns that were side by side.",
             ),
             (
                 lambda table: torch.stack(table.chunk(2, dim=1)[::-1], dim=-1).flatten(1),

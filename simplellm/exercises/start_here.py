@@ -22,7 +22,7 @@ EXERCISES: tuple[Exercise, ...] = (
         mistakes=(
             (
                 lambda entry: entry + SINE,
-                "The entry goes in as it stands in the table; the layer scales it by √8 first.",
+                "You used the entry as it is in the table; the layer scales it by √8 first.",
             ),
             (
                 lambda entry: entry * D_MODEL + SINE,
@@ -34,11 +34,11 @@ EXERCISES: tuple[Exercise, ...] = (
             ),
             (
                 lambda entry: entry * math.sqrt(D_MODEL) + math.sin(POSITION + 1),
-                "That is the sine at position 3. Positions count from 0, so 234 stands at 2.",
+                "That is the sine at position 3. Positions count from 0, so 234 is at 2.",
             ),
             (
                 lambda entry: entry * math.sqrt(D_MODEL) + math.sin(ID),
-                "That is the sine of the id. The position is added: where 234 stands, not which "
+                "That is the sine of the id. The position is added: where 234 is, not which "
                 "token it is.",
             ),
             (
@@ -51,7 +51,7 @@ EXERCISES: tuple[Exercise, ...] = (
             ),
             (
                 lambda entry: entry * math.sqrt(D_MODEL) + math.cos(POSITION),
-                "That is the cosine, which stands in column 1. Column 0 holds the sine.",
+                "That is the cosine, which is in column 1. Column 0 holds the sine.",
             ),
         ),
     ),
@@ -61,7 +61,7 @@ EXERCISES: tuple[Exercise, ...] = (
         right="Token rows go where the ids go; position rows stay, and the sum is a new one.",
         why={
             "position": "A position row belongs to a place and not to a word: the first row is "
-            "the same, whichever id stands first.",
+            "the same, whichever id comes first.",
             "both": "If both were reversed, the output would be the reverse, and no model could "
             "tell the two orders apart. Compare `layer(ids.flip(1))` with `x.flip(1)`.",
             "neither": "The layer looks a row up for each id. In another order the ids get the "
@@ -75,7 +75,7 @@ EXERCISES: tuple[Exercise, ...] = (
         mistakes=(
             (
                 lambda: POSITION_SIZE,
-                "So large must the token rows *leave* the layer. The factor √64 comes in between.",
+                "The token rows must be this large when they *leave* the layer, after the factor.",
             ),
             (
                 lambda: POSITION_SIZE / 64,

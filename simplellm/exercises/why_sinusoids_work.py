@@ -108,10 +108,10 @@ EXERCISES: tuple[Exercise, ...] = (
         answer="order",
         right="K(k) = K(-k): a bare product is the same whichever of the two comes first.",
         why={
-            "distance": "The product is K(q − p), which changes with the offset: it tells "
-            "something about the distance, though not steadily.",
+            "distance": "The product is K(q − p), which changes with the offset, so it says "
+            "something about the distance, though it does not fall steadily.",
             "sameness": "It is d/2 for two equal positions and smaller for any two others, so it "
-            "does tell that.",
+            "does tell you that.",
         },
     ),
     Function(
@@ -179,7 +179,7 @@ EXERCISES: tuple[Exercise, ...] = (
                 "takes the smallest, which is no rotation.",
             ),
             (64, "The *full* matrix would need that many. Here each pair is fitted by itself."),
-            (4, "Four numbers stand in a block, and each position gives two equations."),
+            (4, "A block holds four numbers, and each position gives two equations."),
             (96, "That is how many were used. Halve it, and again, until the fit breaks."),
         ),
     ),

@@ -106,9 +106,9 @@ FROM_LIFE = by_name(
         Variant(
             "reshaped",
             Reshaped,
-            "A reshape in place of a transpose: words of one sentence land in another.",
+            "A reshape instead of a transpose: words of one sentence land in another.",
             met="a library of protein models, version 1.1; with a batch of one nothing shows",
-            hint="Does a sentence come out the same when other sentences stand beside it?",
+            hint="Does a sentence give the same rows when other sentences are in its batch?",
         ),
         Variant(
             "sum under no_grad",
@@ -148,7 +148,7 @@ FROM_LIFE = by_name(
         Variant(
             "padded table",
             PaddedTable,
-            "Rows that were added to round the size up are read without a word.",
+            "Rows that were added to round the size up are read without an error.",
             met="tables resized to a multiple of 64, as guides to speed advise",
             says=LEARNED,
             hint="Go past the end of the table.",
