@@ -32,7 +32,7 @@ CHAPTERS = {
     "09_silent_bug_lab": "9 The silent-bug lab",
     "10_into_the_model": "10 Into the model",
     "11_beyond_absolute_positions": "11 Beyond absolute positions",
-    "12_real_models": "12 Does it hold",
+    "13_real_models": "13 Does it hold",
 }
 
 #: The scale of what is computed.
