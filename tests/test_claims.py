@@ -803,7 +803,7 @@ def test_no_id_stands_twice_on_the_page() -> None:
 
 
 def test_table_links_to_the_sections() -> None:
-    chapter = "12_real_models.ipynb"
+    chapter = "13_real_models.ipynb"
     links: list[str] = []
     for claim in CLAIMS:
         links += [source.url for source in claim.sources]
@@ -864,7 +864,7 @@ def test_light_and_dark_define_the_same_colours() -> None:
 
 
 def committed_outputs() -> list[str]:
-    notebook = nbformat.read(ROOT / "chapters" / "13_what_is_true.ipynb", as_version=4)
+    notebook = nbformat.read(ROOT / "chapters" / "14_what_is_true.ipynb", as_version=4)
     outputs = [o for cell in notebook.cells for o in cell.get("outputs", [])]
     html = ["".join(o.get("data", {}).get("text/html", "")) for o in outputs]
     return [text for text in html if "simplellm-claims" in text]

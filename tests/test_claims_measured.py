@@ -37,8 +37,8 @@ BY_KEY = {claim.key: claim for claim in CLAIMS}
 
 
 def rows_of_the_chapter() -> dict[str, str]:
-    """The text of each row of the table in chapter 13, as it is committed."""
-    notebook = nbformat.read(ROOT / "chapters" / "13_what_is_true.ipynb", as_version=4)
+    """The text of each row of the table in *What is true*, as it is committed."""
+    notebook = nbformat.read(ROOT / "chapters" / "14_what_is_true.ipynb", as_version=4)
     outputs = [o for cell in notebook.cells for o in cell.get("outputs", [])]
     source = "\n".join("".join(o.get("data", {}).get("text/html", "")) for o in outputs)
     rows = re.findall(r'(?s)<tr role="row" id="claim-([\w-]+)"(.*?)</tr>', source)

@@ -22,7 +22,7 @@ from tools.chapters.chapter_map import Chapter
 
 ROOT = Path(__file__).parent.parent
 
-CORE_PATH = {0, 1, 2, 3, 4, 5, 7, 12}
+CORE_PATH = {0, 1, 2, 3, 4, 5, 7, 13}
 LONGEST = 25  # minutes of reading; what is longer folds away or moves to another page
 
 CHAPTERS = chapter_map.load(ROOT)

@@ -199,8 +199,8 @@ COMMANDS = {
     "chapter": Command(
         "start a chapter",
         _chapter,
-        (("file", {"help": "14_my_topic"}), ("title", {"help": '"My topic"'})),
-        'FILE=14_my_topic TITLE="My topic"',
+        (("file", {"help": "15_my_topic"}), ("title", {"help": '"My topic"'})),
+        'FILE=15_my_topic TITLE="My topic"',
     ),
     "refresh": Command(
         "execute and rewrite all chapters, or those named",

@@ -1,6 +1,6 @@
 """Start a chapter: a small executed page to the book's pattern, and its place in the contents.
 
-    python -m tools.new_chapter 14_my_topic "My topic"
+    python -m tools.new_chapter 15_my_topic "My topic"
 
 The page is a real one. It claims one small thing, measures it, and passes every check unchanged;
 replace it section by section, and it can be checked at every step on the way. CONTRIBUTING.md says
@@ -22,9 +22,9 @@ from nbformat import NotebookNode
 from tools.machine.common import ROOT, log, main_guard, run, way_in, write_atomically
 
 USAGE = (
-    'make chapter FILE=14_my_topic TITLE="My topic"'
+    'make chapter FILE=15_my_topic TITLE="My topic"'
     if os.environ.get("MAKELEVEL")
-    else 'python tools/book.py chapter 14_my_topic "My topic"'
+    else 'python tools/book.py chapter 15_my_topic "My topic"'
 )
 NAME = re.compile(r"(?P<number>\d\d)_(?P<words>[a-z][a-z0-9]*(?:_[a-z0-9]+)*)")
 IN_CONTENTS = re.compile(r"(?P<indent>\s*)- file: chapters/(?P<number>\d\d)_")

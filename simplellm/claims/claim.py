@@ -54,7 +54,7 @@ CHAPTERS = {
     "09_silent_bug_lab": "9 The silent-bug lab",
     "10_into_the_model": "10 Into the model",
     "11_beyond_absolute_positions": "11 Beyond absolute positions",
-    "12_real_models": "12 Does it hold",
+    "13_real_models": "13 Does it hold",
 }
 
 #: The widths at which a formula is asked: the smallest with four pairs, that of this book's small

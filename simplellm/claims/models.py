@@ -22,7 +22,7 @@ _SIZES = "Who drowns whom"
 _UNUSED = "Rows that training never reached"
 _EDGE = "Past the edge"
 
-_CHAPTER = "12_real_models"
+_CHAPTER = "13_real_models"
 _SCALE = "all-MiniLM-L6-v2, 23 million parameters, 64 passages of 48 tokens, one checkpoint"
 
 #: How the share of position is called in the records, with the factor put in or without.

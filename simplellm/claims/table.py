@@ -20,7 +20,7 @@ from .rules import Outcome, Verdict
 #: The sign of each verdict.
 SIGNS = {Verdict.HOLDS: "✓", Verdict.HOLDS_IF: "◐", Verdict.FAILS: "✗", Verdict.OPEN: "?"}
 #: The chapter that shows what models people use say to a claim.
-MODELS_CHAPTER = "12_real_models"
+MODELS_CHAPTER = "13_real_models"
 #: The sign of each outcome.
 MARKS = {Outcome.TRUE: "✓", Outcome.FALSE: "✗", Outcome.OPEN: "?"}
 #: More conditions than these are folded.

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.browser
 
 FIRST_PAGE = "chapters/00_start_here.html"
 EXPLORER = "chapters/04_sinusoidal_frequencies.html"
-CLAIMS_PAGE = "chapters/13_what_is_true.html"
+CLAIMS_PAGE = "chapters/14_what_is_true.html"
 
 
 class Live:

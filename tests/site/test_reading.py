@@ -99,7 +99,7 @@ def test_fold_opens_from_the_keyboard(site_url, new_page):
 
 def test_what_scrolls_in_a_fold_gets_its_tab_stop_when_it_is_opened(site_url, new_page):
     page = new_page(width=360)
-    page.goto(f"{site_url}/chapters/12_real_models.html")
+    page.goto(f"{site_url}/chapters/13_real_models.html")
     boxes = page.locator("details.solution:not([open])").first.locator("pre")
     assert not boxes.evaluate_all("all => all.some(box => box.hasAttribute('tabindex'))")
     page.locator("details.solution").first.evaluate("fold => { fold.open = true; }")
@@ -325,6 +325,6 @@ def test_what_a_heatmap_says_is_in_sight_of_every_control_below_it(
 @pytest.mark.parametrize(("width", "height"), [(1280, 620), (360, 740)])
 def test_sentence_of_a_sign_is_in_sight_of_every_sign(width, height, site, new_page, settle):
     page = new_page(width=width, height=height)
-    page.goto(f"{site.as_uri()}/chapters/13_what_is_true.html")
+    page.goto(f"{site.as_uri()}/chapters/14_what_is_true.html")
     settle(page)
     assert page.evaluate(OUT_OF_SIGHT, ["#claims-strip .room", ".cells a"]) == []
