@@ -407,8 +407,8 @@ CLAIMS = (
         "t5-longer",
         "T5's bias lets a model read texts longer than those it was trained on.",
         (Source("Press et al. 2022, section 2.2 and figure 1", _ALIBI_PAPER),),
-        "Not with buckets that end at 128, on windows of 32 and 64, because those of larger distances "
-        "hold untrained numbers. Buckets that end within the windows were not tried.",
+        "Not with buckets that end at 128, on windows of 32 and 64, because those of larger "
+        "distances hold untrained numbers. Buckets that end within the windows were not tried.",
         f"{_PRESS}19.65 and 18.79. Kazemnejad et al. 2023, ten tasks: 0.55.",
     ),
     Claim(
