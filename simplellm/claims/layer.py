@@ -247,7 +247,8 @@ CLAIMS = (
         scale=f"200 ids, {DRAWN}",
         chapter="01_from_text_to_vectors",
         section="Gradients reach only the rows that were used",
-        instead="True of the look-up. With a tied head every row is also an output and gets one.",
+        instead="That is true of the look-up. With a tied head every row is also an output and "
+        "gets one.",
     ),
     Claim(
         key="special-zero",
@@ -290,7 +291,7 @@ CLAIMS = (
         scale=EXACT,
         chapter=_LAYER,
         section="What it stores",
-        instead="No parameters and no optimiser state, but 4·T·d bytes.",
+        instead="It has no parameters and no optimiser state, but it takes 4·T·d bytes.",
     ),
     Claim(
         key="tying-saves",
@@ -306,7 +307,8 @@ CLAIMS = (
         scale=EXACT,
         chapter=_MODEL,
         section="One table at both ends",
-        instead="V·d of them: much in a shallow or narrow model, little in a large one.",
+        instead="It saves V·d of them, which is much in a shallow or narrow model and little in a "
+        "large one.",
     ),
     Claim(
         key="tying-free",

@@ -220,7 +220,8 @@ CLAIMS = (
         scale=_SCALE,
         chapter=_CHAPTER,
         section="Row 0 is a mark, not a place",
-        instead="If row 0 goes with them: it marks the first token. The places may move.",
+        instead="It does if row 0 is shifted with them, because that row marks the first token. "
+        "The other rows may move.",
     ),
     Claim(
         key="table-ends",

@@ -216,8 +216,8 @@ CLAIMS = (
         scale=_EVERYWHERE,
         chapter=_VERSUS,
         section="Kind and size",
-        instead="Not on text. Of six tasks both solve four, and on sorting and adding five seeds "
-        "do not settle it.",
+        instead="On text they are not. Of six tasks both solve four, and on sorting and adding "
+        "five seeds do not settle it.",
         elsewhere="Haviv et al. 2022, the Pile, perplexity of a small and a large model: learned "
         "22.04 and 13.05, sinusoidal 21.49 and 12.93.",
     ),
@@ -252,7 +252,8 @@ CLAIMS = (
         scale=TEXT,
         chapter=_VERSUS,
         section="Kind and size",
-        instead="With tokens multiplied by √d and sinusoids at their own size, after 600 steps. "
+        instead="They are with tokens multiplied by √d and rows at least as large as usual, after "
+        "600 steps. "
         "Without the factor and with small rows the other kind wins.",
     ),
     Claim(
@@ -266,7 +267,7 @@ CLAIMS = (
         scale=TASK,
         chapter=_VERSUS,
         section="Kind and size",
-        instead="On tasks that both solve, and each at its own best rate.",
+        instead="It does on tasks that both solve, each at its own best rate.",
     ),
     Claim(
         key="learns-waves",
@@ -285,8 +286,8 @@ CLAIMS = (
         scale=_EVERYWHERE,
         chapter=_TABLE,
         section="What the task asks for",
-        instead="It comes to look like what the task asks for: nearness on text and in sorting, "
-        "nothing of the kind where places are only names.",
+        instead="It comes to look like what the task asks for. On text and in sorting that is "
+        "nearness; where places are only names it is nothing of the kind.",
     ),
     Claim(
         key="neighbours-alike",
@@ -305,7 +306,7 @@ CLAIMS = (
         scale=_EVERYWHERE,
         chapter=_TABLE,
         section="What the task asks for",
-        instead="If the task rewards nearness. Copying is solved perfectly without it.",
+        instead="They are if the task rewards nearness. Copying is solved perfectly without it.",
     ),
     Claim(
         key="every-row-trained",
@@ -364,7 +365,8 @@ CLAIMS = (
         scale=f"20 steps on 32 of 64 rows, {DRAWN}",
         chapter=_TABLE,
         section="Rows that never move",
-        instead="Without weight decay. With it they shrink towards zero and stay noise.",
+        instead="It does without weight decay. With it such rows shrink towards zero and stay "
+        "noise.",
     ),
     _beyond(
         "sinusoidal",
@@ -407,8 +409,9 @@ CLAIMS = (
         "t5-longer",
         "T5's bias lets a model read texts longer than those it was trained on.",
         (Source("Press et al. 2022, section 2.2 and figure 1", _ALIBI_PAPER),),
-        "Not with buckets that end at 128, on windows of 32 and 64, because those of larger distances "
-        "hold untrained numbers. Buckets that end within the windows were not tried.",
+        "It does not with buckets that end at 128, on windows of 32 and 64, because those of "
+        "larger "
+        "distances hold untrained numbers. Buckets that end within the windows were not tried.",
         f"{_PRESS}19.65 and 18.79. Kazemnejad et al. 2023, ten tasks: 0.55.",
     ),
     Claim(
@@ -452,7 +455,7 @@ CLAIMS = (
         scale=f"{TEXT}, 2 blocks, no BOS",
         chapter=_BEYOND,
         section="Why no scheme at all is not blind",
-        instead="Not at this size. The mask leaks order, and larger models make more of it.",
+        instead="At this size it is not. The mask leaks order, and larger models make more of it.",
         elsewhere="Haviv et al. 2022, the Pile, perplexity of a small and a large model: none "
         "22.15 and 13.10, learned 22.04 and 13.05, ALiBi 19.94 and 12.51.",
     ),

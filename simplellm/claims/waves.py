@@ -471,7 +471,7 @@ CLAIMS = (
         scale=EXACT,
         chapter=_WHY,
         section="What a dot product sees",
-        instead="True of the rows. Attention puts trained matrices between them.",
+        instead="That is true of the rows. Attention puts trained matrices between them.",
     ),
     Claim(
         key="monotone",
