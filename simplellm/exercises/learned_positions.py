@@ -86,15 +86,17 @@ EXERCISES: tuple[Exercise, ...] = (
             "all": "Then the moves would have a similarity of 1 at lag 7. They have about half.",
         },
     ),
-    Choice(
-        label="ex-learned-price",
-        answer="less",
-        right="A later start turns every row by the same angles, and a table must learn each row.",
-        why={
-            "the same": "Subtract for each scheme: with random offsets minus without, on text at "
-            "offset 0.",
-            "more": "Compare what each *loses* by random offsets, and not where it ends.",
-            "nothing": "Its loss at offset 0 grows too, and by more than the interval.",
-        },
+    Number(
+        label="ex-learned-first",
+        answer=3,
+        whole=True,
+        unit="place",
+        right="Only place 3 looks for the first token, and that one is not where it should be.",
+        mistakes=(
+            (0, "That is the token that keeps its row. Which place has to find it?"),
+            (1, "Nothing is asked there: it has no symbol 3 places back."),
+            (4, "That is the position it is at. Its place in the window is one less."),
+            (31, "It is on row 32, which is untrained: that answer is lost in both cases."),
+        ),
     ),
 )
