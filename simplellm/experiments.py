@@ -416,38 +416,10 @@ _LONG_TEXT: dict[str, Any] = {
     "batch": 28,
 }
 
-#: Schemes whose order may change with the length of training. T5's buckets are of the size of the
-#: texts: they end at 48, within the trained length of 64.
-_HEADLINES: dict[str, dict[str, Any]] = {
-    "none": POSITION_ARMS["none"],
-    "sinusoidal": POSITION_ARMS["sinusoidal"],
-    "sinusoidal, not scaled": {"position": "sinusoidal", "scale": False},
-    "learned": POSITION_ARMS["learned"],
-    "rope": POSITION_ARMS["rope"],
-    "alibi": POSITION_ARMS["alibi"],
-    "alibi, scaled": {"position": "alibi", "scale": True},
-    "t5": {"position": "t5", "scale": False, "max_distance": 48},
-}
-
 
 def _of_lengths() -> Iterable[Experiment]:
-    """The headline schemes on long text, and on looking places up, at four lengths of training."""
-    for steps in (200, 600, 2000, 6000):
-        rates = SHORT if steps < 1000 else LONG
-        yield Experiment(
-            name=f"text_{steps}",
-            title=f"Characters of a long text, {steps} steps: trained on 64 positions, read on 256",
-            common={
-                **_LONG_TEXT,
-                "steps": steps,
-                "measures": {"test": {}, "length": {"length": 256}},
-            },
-            arms={name: {"model": model} for name, model in _HEADLINES.items()},
-            rates=rates,
-            # The longest take two minutes each.
-            seeds=SEEDS if steps < 6000 else SEEDS[:3],
-            ladder=True,
-        )
+    """Looking places up, at several lengths of training."""
+    for steps in (200, 600):
         yield Experiment(
             name=f"lookup_{steps}",
             title=f"The symbol at the position asked for, {steps} steps",
@@ -461,15 +433,14 @@ def _of_lengths() -> Iterable[Experiment]:
                 name: {"model": POSITION_ARMS[name]}
                 for name in ("none", "sinusoidal", "learned", "rope", "alibi", "t5")
             },
-            rates=rates,
-            seeds=SEEDS if steps < 6000 else SEEDS[:3],
+            rates=SHORT,
             ladder=True,
         )
 
 
 def _of_heads() -> Iterable[Experiment]:
     """ALiBi on the task, by number of heads and length of training."""
-    for steps in (300, 1200, 5000):
+    for steps in (300, 1200):
         yield Experiment(
             name=f"alibi_{steps}",
             title=f"ALiBi with 4, 8 and 16 heads, {steps} steps: the symbol 3 places back",
@@ -482,7 +453,6 @@ def _of_heads() -> Iterable[Experiment]:
             },
             arms={f"{heads} heads": {"model": {"n_heads": heads}} for heads in (4, 8, 16)},
             rates=SHORT if steps < 1000 else LONG,
-            seeds=SEEDS if steps < 5000 else SEEDS[:3],
             ladder=True,
         )
 
@@ -490,30 +460,6 @@ def _of_heads() -> Iterable[Experiment]:
 def _with_model(arm: Mapping[str, Any], **model: Any) -> dict[str, Any]:
     """An arm with more settings of its model."""
     return {**arm, "model": {**arm.get("model", {}), **model}}
-
-
-def _starts() -> dict[str, dict[str, Any]]:
-    """The starts of the token table that code bases and tutorials have, at width 64."""
-    width, ids = MICROSCOPE["d_model"], 130  # of the long text, with PAD, BOS and EOS
-    spreads: dict[str, dict[str, Any]] = {
-        "0.02": {"model": {"init_std": 0.02}},
-        "d^-1/2": {"model": {"init_std": width**-0.5}},
-        # Glorot's uniform distribution on (ids, width), as the Annotated Transformer draws it.
-        "Xavier": {"model": {"init_std": math.sqrt(2 / (ids + width))}, "table": "uniform"},
-        # As PyTorch's tutorial on language modelling draws it.
-        "U(-0.1, 0.1)": {"model": {"init_std": 0.1 / math.sqrt(3)}, "table": "uniform"},
-    }
-    arms = {
-        f"{name}, {factor}": _with_model(arm, scale=factor == "factor")
-        for name, arm in spreads.items()
-        for factor in ("no factor", "factor")
-    }
-    small = spreads["0.02"]
-    # What raises the rate of the table with the width (as muP does under Adam), and what makes the
-    # start's size meaningless.
-    arms["0.02, faster table"] = {**_with_model(small, scale=False), "table_lr": 8.0}
-    arms["0.02, norm"] = _with_model(small, scale=False, embedding_norm=True)
-    return arms
 
 
 _SIZES = {"small": 0.02, "large": math.sqrt(0.5)}
@@ -594,69 +540,6 @@ _SECOND_ROUND = (
             for rate, times in (("usual rate", 1.0), ("8 times faster", 8.0))
         },
         rates=SHORT,
-        ladder=True,
-    ),
-    Experiment(
-        name="starts",
-        title="How code bases start the token table, with sinusoids: 600 steps of a long text",
-        common={
-            **_LONG_TEXT,
-            "model": {**MICROSCOPE, "position": "sinusoidal"},
-            "steps": 600,
-        },
-        arms=_starts(),
-        rates=SHORT,
-        ladder=True,
-    ),
-    Experiment(
-        name="tied_factor",
-        title="The factor on a tied table with RoPE, as Gemma has it: 600 steps of a long text",
-        common={
-            **_LONG_TEXT,
-            "model": {**MICROSCOPE, "position": "rope", "tie_weights": True},
-            "steps": 600,
-        },
-        arms={
-            f"std {spread}, {factor}": {"model": {"init_std": std, "scale": factor == "factor"}}
-            for spread, std in (("0.02", 0.02), ("d^-1/2", 0.125))
-            for factor in ("no factor", "factor")
-        },
-        rates=SHORT,
-        ladder=True,
-    ),
-    Experiment(
-        name="tying_start",
-        title="One table at both ends or two, by spread of the table and gain of the last norm",
-        common={**_TEXT, "task_options": {"bpe": 1000}, "steps": 300},
-        arms={
-            f"{tied}, {kind}, std {spread}, gain {gain}": {
-                "model": {**POSITION_ARMS[kind], "tie_weights": tied == "tied", "init_std": std},
-                "last_gain": value,
-            }
-            for kind in ("sinusoidal", "learned")
-            for tied in ("untied", "tied")
-            for spread, std in (("0.02", 0.02), ("d^-1/2", 0.125))
-            for gain, value in (("1", 1.0), ("d^-1/2", 0.125))
-            if tied == "tied" or gain == "1"
-        },
-        rates=SHORT,
-        ladder=True,
-    ),
-    Experiment(
-        name="depth",
-        title="No positions or a learned table, with BOS and without, in 2, 4 and 8 blocks",
-        common={**_LONG_TEXT, "steps": 600},
-        arms={
-            f"{kind}, {layers} blocks, {'BOS' if bos else 'no BOS'}": {
-                "model": {**POSITION_ARMS[kind], "n_layers": layers},
-                "task_options": {**_LONG_TEXT["task_options"], **({"bos": True} if bos else {})},
-            }
-            for kind in ("none", "learned")
-            for layers in (2, 4, 8)
-            for bos in (False, True)
-        },
-        rates=SHORT,
-        seeds=SEEDS[:3],
         ladder=True,
     ),
     Experiment(
@@ -742,44 +625,6 @@ _SECOND_ROUND = (
         },
         arms=_arms({kind: POSITION_ARMS[kind] for kind in ("sinusoidal", "learned")}),
         rates=SHORT,
-        ladder=True,
-    ),
-    Experiment(
-        name="dropout_crops",
-        title="Dropout on the sum with fixed windows and with crops, each at its best step",
-        common={
-            **_TEXT,
-            "task_options": {"size": 20_000},
-            "model": {**MICROSCOPE, **POSITION_ARMS["learned"], "block_dropout": 0.0},
-            "steps": 500,
-            "keep_best": 25,
-            "measures": {"test": {}, "shift": {}},
-        },
-        arms={
-            f"{dropout}, {windows}": {"model": model, "windows": windows}
-            for dropout, model in (
-                ("0", {}),
-                ("0.1", {"dropout": 0.1}),
-                ("0.3", {"dropout": 0.3}),
-                ("0.1 everywhere", {"dropout": 0.1, "block_dropout": 0.1}),
-            )
-            for windows in ("aligned", "random")
-        },
-        rates=LONG,
-        ladder=True,
-    ),
-    Experiment(
-        name="wide",
-        title="Width 256 and four blocks, 600 steps of a long text: the headline schemes again",
-        common={
-            **_LONG_TEXT,
-            "model": {**MICROSCOPE, "d_model": 256, "n_layers": 4, "n_heads": 8},
-            "steps": 600,
-            "measures": {"test": {}, "length": {"length": 256}},
-        },
-        arms={name: {"model": model} for name, model in _HEADLINES.items()},
-        rates=LONG,
-        seeds=SEEDS[:3],
         ladder=True,
     ),
 )
