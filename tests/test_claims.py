@@ -359,9 +359,9 @@ def test_verdict_follows_from_the_measurement_and_from_nothing_else(claim: Claim
 def test_claim_is_measured_in_numbers_with_five_seeds_where_there_are_seeds(claim: Claim) -> None:
     found = judge(claim).findings
     assert found
-    assert all(len(f.values) in (1, 5) and np.isfinite(f.values).all() for f in found)
+    assert all(len(f.values) in (1, 5, 20) and np.isfinite(f.values).all() for f in found)
     seeds = claim.trained or DRAWN in claim.scale
-    assert seeds == all(len(f.values) == 5 for f in found)
+    assert seeds == all(len(f.values) >= 5 for f in found)
     assert claim.trained == ("5 seeds" in claim.scale)
     assert not claim.share or all(0 <= v <= 1 for f in found for v in f.values)
 

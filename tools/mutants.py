@@ -63,8 +63,8 @@ TOPICS: dict[str, tuple[list[str], list[str]]] = {
     ),
     "text": (["byte_pairs", "corpus", "vocabulary"], ["corpus", "vocabulary"]),
     "runs": (
-        ["experiments", "plain", "records/*", "similarity", "tasks", "training"],
-        ["experiments", "records", "results", "tasks", "training"],
+        ["experiments", "plain", "records/*", "similarity", "stretching", "tasks", "training"],
+        ["experiments", "records", "results", "stretching", "tasks", "training"],
     ),
     "sweep": (["sweep/*"], ["sweep"]),
     "pictures": (

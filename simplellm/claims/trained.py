@@ -216,7 +216,8 @@ def _beyond(
         measure=lambda: _lost_past_the_edge(scheme),
         rule=Below(0.05),
         trained=True,
-        scale="about 100,000 parameters, trained on 32 positions (task) or 64 (text), 5 seeds",
+        scale="about 100,000 parameters, trained on 32 positions (task) or 64 (text), 5 seeds"
+        + (", 20 of RoPE on the task" if scheme == "rope" else ""),
         chapter=_VERSUS if scheme == "sinusoidal" else _BEYOND,
         section="One position past the edge"
         if scheme == "sinusoidal"
