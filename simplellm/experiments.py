@@ -543,6 +543,24 @@ _SECOND_ROUND = (
         ladder=True,
     ),
     Experiment(
+        name="tying_start",
+        title="One table at both ends or two, by spread of the table and gain of the last norm",
+        common={**_TEXT, "task_options": {"bpe": 1000}, "steps": 300},
+        arms={
+            f"{tied}, {kind}, std {spread}, gain {gain}": {
+                "model": {**POSITION_ARMS[kind], "tie_weights": tied == "tied", "init_std": std},
+                "last_gain": value,
+            }
+            for kind in ("sinusoidal", "learned")
+            for tied in ("untied", "tied")
+            for spread, std in (("0.02", 0.02), ("d^-1/2", 0.125))
+            for gain, value in (("1", 1.0), ("d^-1/2", 0.125))
+            if tied == "tied" or gain == "1"
+        },
+        rates=SHORT,
+        ladder=True,
+    ),
+    Experiment(
         name="masked",
         title="Hidden characters filled in by a model that sees both sides",
         common={
@@ -625,6 +643,30 @@ _SECOND_ROUND = (
         },
         arms=_arms({kind: POSITION_ARMS[kind] for kind in ("sinusoidal", "learned")}),
         rates=SHORT,
+        ladder=True,
+    ),
+    Experiment(
+        name="dropout_crops",
+        title="Dropout on the sum with fixed windows and with crops, each at its best step",
+        common={
+            **_TEXT,
+            "task_options": {"size": 20_000},
+            "model": {**MICROSCOPE, **POSITION_ARMS["learned"], "block_dropout": 0.0},
+            "steps": 500,
+            "keep_best": 25,
+            "measures": {"test": {}, "shift": {}},
+        },
+        arms={
+            f"{dropout}, {windows}": {"model": model, "windows": windows}
+            for dropout, model in (
+                ("0", {}),
+                ("0.1", {"dropout": 0.1}),
+                ("0.3", {"dropout": 0.3}),
+                ("0.1 everywhere", {"dropout": 0.1, "block_dropout": 0.1}),
+            )
+            for windows in ("aligned", "random")
+        },
+        rates=LONG,
         ladder=True,
     ),
 )

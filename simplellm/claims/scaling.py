@@ -266,7 +266,7 @@ CLAIMS = (
         chapter=_CHAPTER,
         section="Balance, or learning rate?",
         instead="Either half of the factor can stand in for the other. A larger start alone brings "
-        "more than half of the gain. A faster table alone brings all of it, and the start adds none.",
+        "more than half of the gain. A faster table brings all of it, and the start adds none.",
     ),
     Claim(
         key="only-a-size",
