@@ -48,6 +48,7 @@ SCHEMES: dict[str, dict[str, Any]] = {
     "alibi": {"color": SECOND, "linestyle": "--", "marker": "v"},
     "t5": {"color": INK, "linestyle": "-.", "marker": "D"},
     "nope_every_4": {"color": FIRST, "linestyle": (0, (6, 1, 1, 1, 1, 1)), "marker": "P"},
+    "two_bases": {"color": SECOND, "linestyle": (0, (6, 1, 2, 1)), "marker": "X"},
 }
 
 STYLE: dict[Any, Any] = {

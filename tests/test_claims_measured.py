@@ -30,6 +30,7 @@ from simplellm.claims import (
 from simplellm.claims import claim as claim_module
 from simplellm.claims.claim import Source
 from simplellm.claims.table import FOLDED, LOST, MARKS, link
+from simplellm.experiments import EXPERIMENTS
 from simplellm.real_models import read_record
 from tools.machine.common import ROOT
 
@@ -224,22 +225,50 @@ EVIDENCE = (
     ),
     ("normal-start", "text", "initialisation", "loss", "uniform", "normal"),
     ("learned-better", "5 back", "token_back", "accuracy", "learned", "sinusoidal"),
-    ("sinusoids-on-text", "usual sizes", "text", "loss", "learned", "sinusoidal"),
     (
         "sinusoids-on-text",
-        "both small, without the factor",
-        "text",
+        "usual recipes",
+        "size_text",
         "loss",
-        "learned",
-        "sinusoidal, small",
+        "learned, small, no factor",
+        "sinusoidal, large, factor",
+    ),
+    (
+        "sinusoids-on-text",
+        "both small, no factor",
+        "size_text",
+        "loss",
+        "learned, small, no factor",
+        "sinusoidal, small, no factor",
     ),
     ("learned-sooner", "copy, both large", "copy", "steps_to_0.1", "sinusoidal", "learned, large"),
-    ("tying-free", "learned", "tying", "loss", "untied, learned", "tied, learned"),
+    (
+        "tying-free",
+        "learned, table from d^-1/2",
+        "tying_start",
+        "loss",
+        "untied, learned, std d^-1/2, gain 1",
+        "tied, learned, std d^-1/2, gain 1",
+    ),
     ("offsets-free", "learned", "text", "loss", "learned", "learned, random offsets"),
     ("none-is-close", "to learned", "text", "loss", "learned", "none"),
     ("no-length-limit", "text", "text", "loss_by_position", "none", "sinusoidal"),
-    ("dropout-reduces", "dropout 0.1", "dropout", "loss", "0", "0.1"),
-    ("dropout-reduces", "dropout 0.1", "dropout", "loss_aligned", "0.1", "0"),
+    (
+        "dropout-reduces",
+        "dropout 0.1, random crops",
+        "dropout_crops",
+        "loss",
+        "0, random",
+        "0.1, random",
+    ),
+    (
+        "dropout-reduces",
+        "dropout 0.1, random crops",
+        "dropout_crops",
+        "loss_aligned",
+        "0.1, random",
+        "0, random",
+    ),
 )
 
 
@@ -267,17 +296,16 @@ def test_whoever_reads_better_is_asked_whether_it_finds_places_better(monkeypatc
     reads = {"learned": 2.0 * five, **{scheme: 2.5 * five for scheme in schemes}, "rope": five}
     finds = {"learned": 0.9 * five, **{scheme: five for scheme in schemes}, "rope": 0.75 * five}
     solved = {arm: five for arm in reads}
-    made = {("text",): reads, ("lookup", "accuracy"): finds, ("token_back", "accuracy"): solved}
+    early, late = (("lookup_200", "accuracy"), ("lookup_600", "accuracy"))
+    made = {("text",): reads, early: finds, late: solved}
     put(monkeypatch, lambda *which: made[which])
     measured = BY_KEY["loss-is-judge"].measure()
-    assert set(measured) == {  # what all solve tells nobody apart
-        *("sinusoids, lookup", "RoPE, lookup", "ALiBi, lookup", "T5 bias, lookup"),
-        "no positions, lookup",
-    }
-    assert measured["RoPE, lookup"] == pytest.approx(
-        -0.15 * five
-    )  # it reads better, and finds less
-    assert measured["ALiBi, lookup"] == pytest.approx(-0.1 * five)  # it finds more, and reads less
+    names = ("sinusoids", "RoPE", "ALiBi", "T5 bias", "no positions")
+    # What all solve tells nobody apart.
+    assert set(measured) == {f"{name}, 200 steps" for name in names}
+    # One reads better and finds less, the other finds more and reads less.
+    assert measured["RoPE, 200 steps"] == pytest.approx(-0.15 * five)
+    assert measured["ALiBi, 200 steps"] == pytest.approx(-0.1 * five)
 
 
 def test_task_that_both_sides_solve_is_no_evidence(monkeypatch) -> None:
@@ -294,13 +322,18 @@ def test_task_that_both_sides_solve_is_no_evidence(monkeypatch) -> None:
 
 
 def test_share_of_the_start_is_that_of_the_whole_gain(monkeypatch) -> None:
-    arms = {"not scaled": 3.0, "scaled": 1.0, "larger table": 2.5}
-    put(monkeypatch, lambda *which: {f"sinusoidal, {a}": np.full(5, v) for a, v in arms.items()})
-    (share,) = BY_KEY["balance-is-why"].measure().values()
-    assert share == pytest.approx(0.25)
+    arms = {
+        "small, usual rate": 3.0,
+        "8 times larger, 8 times faster": 1.0,
+        "8 times larger, usual rate": 2.5,
+        "small, 8 times faster": 1.25,
+    }
+    put(monkeypatch, lambda *which: {arm: np.full(5, v) for arm, v in arms.items()})
+    alone, on_top = BY_KEY["balance-is-why"].measure().values()
+    assert alone == pytest.approx(0.25) and on_top == pytest.approx(0.125)
 
 
-@pytest.mark.parametrize("scheme", ["sinusoidal", "rope"])
+@pytest.mark.parametrize("scheme", ["sinusoidal", "rope", "alibi", "t5"])
 def test_each_scheme_is_asked_the_same_past_its_edge(scheme: str, monkeypatch) -> None:
     texts = {
         "text": "A sentence.",
@@ -310,17 +343,17 @@ def test_each_scheme_is_asked_the_same_past_its_edge(scheme: str, monkeypatch) -
     }
     claim = trained._beyond(scheme, "a-key", **texts)
     assert (claim.key, *(getattr(claim, name) for name in texts)) == ("a-key", *texts.values())
-    theirs = BY_KEY["sinusoids-longer" if scheme == "sinusoidal" else "rope-longer"]
+    theirs = BY_KEY["sinusoids-longer" if scheme == "sinusoidal" else f"{scheme}-longer"]
     assert (claim.number, claim.scale) == (theirs.number, theirs.scale)
     assert claim.rule.outcome(0.049) is Outcome.TRUE and claim.rule.outcome(0.051) is Outcome.FALSE
     assert link(claim) == link(theirs)
 
     def made(experiment: str, score: str) -> dict[str, NDArray[np.float64]]:
         """Right on trained positions, wrong on as many after them, whatever comes then."""
-        trained_on = 32 if experiment == "extrapolation" else 64
+        trained_on = 64 if "text" in experiment else 32
         right = np.full((5, 200), np.nan)
         right[:, 3:trained_on], right[:, trained_on : 2 * trained_on] = 1.0, 0.25
-        return {scheme: right}
+        return dict.fromkeys([scheme, *EXPERIMENTS[experiment].arms], right)
 
     put(monkeypatch, made)
     assert all(lost == pytest.approx(0.75) for lost in claim.measure().values())
