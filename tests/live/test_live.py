@@ -129,6 +129,8 @@ def test_arrow_keys_move_the_cursor_and_not_the_selected_cell(notebook):
 
 @pytest.mark.of_each_kind
 def test_a_letter_on_any_control_changes_no_cell(notebook):
+    if not notebook.heatmaps():
+        pytest.skip("this chapter has no heatmap")
     heatmap = notebook.heatmaps()[0]
     heatmap.root.get_by_role("button", name="Table").click()
     controls = heatmap.root.locator("canvas, button, select, input, .data")
@@ -172,7 +174,7 @@ def test_sliders_and_text_of_a_heatmap_change_its_read_out(notebook):
                 notebook.page.keyboard.press("ArrowLeft" if at_end else "ArrowRight")
             expect(heatmap.root.locator(".readout")).not_to_have_text(before)
             assert notebook.selection == place
-    assert seen, "every chapter opens with a heatmap that has a slider"
+    assert seen or not notebook.heatmaps(), "a chapter with heatmaps opens with a slider"
 
 
 # ---- the live lab: Python draws
