@@ -268,7 +268,7 @@ def choose(page, wanted):
 ANSWERS = {
     "why multiply by sqrt": "03_scaling_by_sqrt_d_model",
     "rope": "glossary.html#term-RoPE",
-    "max length error": "08_the_input_layer.html#every-error-and-the-call-that-causes-it",
+    "max length error": "08_the_input_layer.html#errors-that-say-what-to-do",
     "padding": "glossary.html#term-padding",
     "tied weights": "glossary.html#term-weight-tying",
     "what is d_model": "glossary.html#term-d_model",
