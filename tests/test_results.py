@@ -112,6 +112,11 @@ SAMPLE = [
     ("copy", "alibi"),
     ("initialisation", "uniform"),
     ("scaling", "learned, 1, scaled"),
+    ("size_text", "sinusoidal, large, factor"),
+    ("alibi_300", "16 heads"),
+    ("masked", "rope"),
+    ("rotary_kinds", "two bases"),
+    ("tying_start", "tied, learned, std d^-1/2, gain d^-1/2"),
 ]
 
 
@@ -129,7 +134,7 @@ def test_the_first_fifty_steps_are_those_of_the_record(name: str, arm: str) -> N
         # What differs between kinds of CPU is the last digits, and it grows with the steps.
         assert np.mean(losses[begin:end]) == pytest.approx(mean, rel=2e-3), f"up to step {end}"
         begin, compared = end, compared + 1
-    assert compared >= 3
+    assert compared  # the longer a run, the fewer of its points lie within fifty steps
 
 
 @pytest.mark.slow
