@@ -56,10 +56,14 @@ def small_picture(heatmap) -> bytes:
     values = heatmap.values()
     low, high = limits(heatmap)
     name = "diverging" if low < 0 < high else "sequential"
-    ends = np.array([[int(c[i : i + 2], 16) for i in (1, 3, 5)] for c in colors(name)], float)
+    ends, no_value = (
+        np.array([[int(c[i : i + 2], 16) for i in (1, 3, 5)] for c in colors(which)], float)
+        for which in (name, "faint")
+    )
     share = np.clip((values - low) / (high - low), 0, 1) * (len(ends) - 1)
     stops = np.arange(len(ends))
     rgb = np.stack([np.interp(share, stops, ends[:, k]) for k in range(3)], axis=-1)
+    rgb[np.isnan(values)] = no_value
     image = Image.fromarray(rgb.round().astype(np.uint8))
     large = values.shape[0] > SIZE[1] or values.shape[1] > SIZE[0]
     image = image.resize(SIZE, Image.Resampling.BOX if large else Image.Resampling.NEAREST)

@@ -409,6 +409,15 @@ _EXPERIMENTS = (
 
 # -- the second round: longer, larger, and each suspect by itself ----------------------------------
 
+#: The symbol 3 places back: trained on 32 positions, read on 128.
+_THREE_BACK: dict[str, Any] = {
+    "task": "token_back",
+    "task_options": {"k": 3},
+    "model": MICROSCOPE,
+    "steps": 300,
+    "measures": {"test": {}, "length": {"length": 128}},
+}
+
 # 28 windows a step, so that 6,000 steps read the long text less than twice.
 _LONG_TEXT: dict[str, Any] = {
     **_TEXT,
@@ -445,11 +454,9 @@ def _of_heads() -> Iterable[Experiment]:
             name=f"alibi_{steps}",
             title=f"ALiBi with 4, 8 and 16 heads, {steps} steps: the symbol 3 places back",
             common={
-                "task": "token_back",
-                "task_options": {"k": 3},
+                **_THREE_BACK,
                 "model": {**MICROSCOPE, **POSITION_ARMS["alibi"]},
                 "steps": steps,
-                "measures": {"test": {}, "length": {"length": 128}},
             },
             arms={f"{heads} heads": {"model": {"n_heads": heads}} for heads in (4, 8, 16)},
             rates=SHORT if steps < 1000 else LONG,
@@ -476,13 +483,7 @@ _SECOND_ROUND = (
     Experiment(
         name="buckets",
         title="T5's buckets ending at 24, 48 and 128: the symbol 3 places back",
-        common={
-            "task": "token_back",
-            "task_options": {"k": 3},
-            "model": {**MICROSCOPE, **POSITION_ARMS["t5"]},
-            "steps": 300,
-            "measures": {"test": {}, "length": {"length": 128}},
-        },
+        common={**_THREE_BACK, "model": {**MICROSCOPE, **POSITION_ARMS["t5"]}},
         arms={f"to {far}": {"model": {"max_distance": far}} for far in (24, 48, 128)},
         rates=SHORT,
         ladder=True,
@@ -503,13 +504,7 @@ _SECOND_ROUND = (
     Experiment(
         name="rope_rates",
         title="RoPE past the trained length at every rate, 20 seeds: the symbol 3 places back",
-        common={
-            "task": "token_back",
-            "task_options": {"k": 3},
-            "model": {**MICROSCOPE, **POSITION_ARMS["rope"]},
-            "steps": 300,
-            "measures": {"test": {}, "length": {"length": 128}},
-        },
+        common={**_THREE_BACK, "model": {**MICROSCOPE, **POSITION_ARMS["rope"]}},
         arms={f"{rate:g}": {"lr": rate} for rate in RATES},
         seeds=tuple(range(20)),
     ),
@@ -617,10 +612,7 @@ _SECOND_ROUND = (
         name="first_row",
         title="Windows from elsewhere, with the first token at 0 all the same: 3 places back",
         common={
-            "task": "token_back",
-            "task_options": {"k": 3},
-            "model": MICROSCOPE,
-            "steps": 300,
+            **_THREE_BACK,
             "measures": {
                 "test": {},
                 "offsets": {"offsets": [1, 2, 4, 8, 16], "keep_first": True},
